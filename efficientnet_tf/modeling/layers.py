@@ -1,0 +1,119 @@
+"""The two Keras layers that replicas get wrong, put right.
+
+Each has the arguments and weights of the Keras layer it replaces.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from efficientnet_tf.modeling.randomness import (
+    in_training_loop,
+    replica_uniform,
+)
+
+
+class BatchNorm(keras.layers.BatchNormalization):
+    """Batch norm over the channels of NHWC, with statistics of all replicas.
+
+    One replica takes TensorFlow's fused kernel, which Keras 3 never calls;
+    several exchange mean and mean square in one all-reduce (and its gradient
+    in another). Statistics are float32 under any dtype policy. The moving
+    variance is that of the batch, without Bessel's correction, as in the
+    original's cross-replica batch norm.
+    """
+
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None
+    ) -> tf.Tensor:
+        """Normalises `[batch, height, width, channels]` by channel."""
+        if not (training and self.trainable):
+            outputs, _, _ = self._fused(
+                inputs,
+                mean=tf.convert_to_tensor(self.moving_mean),
+                variance=tf.convert_to_tensor(self.moving_variance),
+                is_training=False,
+            )
+            return outputs
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            outputs, mean, variance = self._fused(inputs, is_training=True)
+            variance *= _bessel(inputs)
+        else:
+            outputs, mean, variance = self._synchronized(inputs, context)
+        self._move(self.moving_mean, mean)
+        self._move(self.moving_variance, variance)
+        return outputs
+
+    def _fused(
+        self, inputs: tf.Tensor, **statistics: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return tf.compat.v1.nn.fused_batch_norm(
+            inputs,
+            scale=tf.convert_to_tensor(self.gamma),
+            offset=tf.convert_to_tensor(self.beta),
+            epsilon=self.epsilon,
+            **statistics,
+        )
+
+    def _synchronized(
+        self, inputs: tf.Tensor, context: tf.distribute.ReplicaContext
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        values = tf.cast(inputs, tf.float32)
+        axes = [0, 1, 2]
+        local = tf.stack(
+            [
+                tf.reduce_mean(values, axes),
+                tf.reduce_mean(tf.square(values), axes),
+            ]
+        )
+        # Replicas hold equal shares of the batch: the mean of means is right.
+        mean, square = tf.unstack(
+            context.all_reduce(tf.distribute.ReduceOp.MEAN, local)
+        )
+        variance = tf.maximum(square - tf.square(mean), 0.0)
+        scale = self.gamma * tf.math.rsqrt(variance + self.epsilon)
+        shift = self.beta - mean * scale
+        outputs = tf.cast(values * scale + shift, inputs.dtype)
+        return outputs, mean, variance
+
+    def _move(self, moving: keras.Variable, batch: tf.Tensor) -> None:
+        moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+
+
+class Dropout(keras.layers.Dropout):
+    """Dropout, and drop-path where `noise_shape` is `(None, 1, 1, 1)`.
+
+    In the project's training loop a mask depends on the run's seed, the name
+    of the layer, the step and the example's place in the global batch; outside
+    of it this is Keras's own layer.
+    """
+
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = False
+    ) -> tf.Tensor:
+        """Drops with probability `rate` and scales the rest up."""
+        if not training or self.rate == 0:
+            return inputs
+        if not in_training_loop():
+            return super().call(inputs, training=training)
+        shape = tf.shape(inputs)
+        if self.noise_shape:
+            shape = tf.stack(
+                [
+                    shape[axis] if size is None else size
+                    for axis, size in enumerate(self.noise_shape)
+                ]
+            )
+        keep = 1.0 - self.rate
+        mask = tf.floor(keep + replica_uniform(self.name, shape)) / keep
+        return inputs * tf.cast(mask, inputs.dtype)
+
+
+def _bessel(inputs: tf.Tensor) -> tf.Tensor:
+    """Factor that undoes the fused kernel's correction, (n - 1) / n."""
+    count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+    return tf.maximum(count - 1.0, 1.0) / count

@@ -1,0 +1,183 @@
+"""Parameters and multiply-adds in closed form, without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from efficientnet_tf.networks.resolve import Block, Network
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution or a dense layer, and the batch norm that follows it.
+
+    Attributes:
+        inputs: Channels in.
+        outputs: Channels out.
+        kernel: Side of the kernel; 1 for a dense layer.
+        pixels: Side of its output; 1 where it works on pooled features.
+        depthwise: Each channel has a kernel of its own.
+        bias: It adds a bias.
+        batch_norm: A batch norm follows.
+    """
+
+    inputs: int
+    outputs: int
+    kernel: int = 1
+    pixels: int = 1
+    depthwise: bool = False
+    bias: bool = False
+    batch_norm: bool = False
+
+    @property
+    def weights(self) -> int:
+        """Numbers in the kernel."""
+        inputs = 1 if self.depthwise else self.inputs
+        return self.kernel**2 * inputs * self.outputs
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Kernel, bias, and the scale and shift of the batch norm."""
+        extra = self.bias + 2 * self.batch_norm
+        return self.weights + extra * self.outputs
+
+    @property
+    def statistics(self) -> int:
+        """Moving means and variances of the batch norm."""
+        return 2 * self.outputs if self.batch_norm else 0
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds for one image, the bias not counted."""
+        return self.weights * self.pixels**2
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One row of the network's table: the stem, a block or the head.
+
+    Attributes:
+        name: "stem", the block's name, or "head".
+        stage: Number of the block's stage; None for stem and head.
+        kind: What it is, in a word or two.
+        pixels: Side of its output.
+        channels: Channels of its output.
+        trainable_parameters: Parameters that training changes.
+        total_parameters: Those and the batch-norm statistics.
+        macs: Multiply-adds for one image.
+    """
+
+    name: str
+    stage: int | None
+    kind: str
+    pixels: int
+    channels: int
+    trainable_parameters: int
+    total_parameters: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The network as one row."""
+
+    name: str
+    pixels: int
+    trainable_parameters: int
+    total_parameters: int
+    macs: int
+    blocks: int
+
+
+def costs(network: Network) -> tuple[Cost, ...]:
+    """The rows of the network's table, from the stem to the head."""
+    pixels = _strided(network.pixels, 2)
+    stem = Convolution(3, network.stem, 3, pixels, batch_norm=True)
+    rows = [_cost("stem", None, "conv 3x3", pixels, network.stem, [stem])]
+    for block in network.blocks:
+        parts = list(_convolutions(block, pixels))
+        pixels = _strided(pixels, block.stride)
+        kind = f"{block.kind} {block.kernel}x{block.kernel}"
+        rows.append(
+            _cost(block.name, block.stage, kind, pixels, block.outputs, parts)
+        )
+    inputs = network.blocks[-1].outputs
+    head = [Convolution(inputs, network.head, 1, pixels, batch_norm=True)]
+    kind = "conv 1x1, pool"
+    channels = network.head
+    if network.classes:
+        head.append(Convolution(network.head, network.classes, bias=True))
+        kind += ", dense"
+        channels = network.classes
+    rows.append(_cost("head", None, kind, 1, channels, head))
+    return tuple(rows)
+
+
+def totals(network: Network) -> Totals:
+    """Sums of the network's table."""
+    rows = costs(network)
+    return Totals(
+        name=network.name,
+        pixels=network.pixels,
+        trainable_parameters=sum(row.trainable_parameters for row in rows),
+        total_parameters=sum(row.total_parameters for row in rows),
+        macs=sum(row.macs for row in rows),
+        blocks=len(network.blocks),
+    )
+
+
+def _strided(pixels: int, stride: int) -> int:
+    """Side after a SAME convolution."""
+    return -(-pixels // stride)
+
+
+def _convolutions(block: Block, pixels: int) -> Iterator[Convolution]:
+    """What a block computes on an input of the given side."""
+    after = _strided(pixels, block.stride)
+    if block.kind == "fused":
+        yield Convolution(
+            block.inputs,
+            block.expanded,
+            block.kernel,
+            after,
+            batch_norm=True,
+        )
+    else:
+        if block.expanded != block.inputs:
+            yield Convolution(
+                block.inputs, block.expanded, 1, pixels, batch_norm=True
+            )
+        yield Convolution(
+            block.expanded,
+            block.expanded,
+            block.kernel,
+            after,
+            depthwise=True,
+            batch_norm=True,
+        )
+    if block.squeeze:
+        yield Convolution(block.expanded, block.squeeze, bias=True)
+        yield Convolution(block.squeeze, block.expanded, bias=True)
+    yield Convolution(block.expanded, block.outputs, 1, after, batch_norm=True)
+
+
+def _cost(
+    name: str,
+    stage: int | None,
+    kind: str,
+    pixels: int,
+    channels: int,
+    parts: list[Convolution],
+) -> Cost:
+    trainable = sum(part.trainable_parameters for part in parts)
+    return Cost(
+        name=name,
+        stage=stage,
+        kind=kind,
+        pixels=pixels,
+        channels=channels,
+        trainable_parameters=trainable,
+        total_parameters=trainable + sum(part.statistics for part in parts),
+        macs=sum(part.macs for part in parts),
+    )

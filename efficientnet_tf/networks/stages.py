@@ -1,0 +1,95 @@
+"""The words of the network tables: a stage, a family, a variant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["mbconv", "fused"]
+Activation = Literal["swish", "relu", "relu6"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of a paper's architecture table, before any scaling.
+
+    Attributes:
+        kind: "mbconv" expands by 1x1, filters by depthwise, projects by 1x1;
+            "fused" expands by a full 3x3 convolution, then projects.
+        repeats: Blocks in the stage; the first one carries the stride.
+        kernel: Side of the depthwise kernel. Fused blocks are always 3x3.
+        stride: Stride of the first block.
+        expand: Expanded channels per input channel.
+        width: Output channels.
+        se: Squeeze-and-excitation channels per input channel, 0 for none.
+        expand_from: Channels that `expand` multiplies in the first block,
+            where they are not the channels that really come in.
+        skip: Whether blocks may have a residual connection.
+    """
+
+    kind: Kind
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    width: int
+    se: float = 0.0
+    expand_from: int | None = None
+    skip: bool = True
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """What a network expects of pixels: `(pixel - mean) / std` by channel.
+
+    Attributes:
+        mean: Red, green and blue, on the scale 0 to 255.
+        std: The same.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the members of a family share.
+
+    Attributes:
+        stages: The unscaled network.
+        activation: Activation of every block, of the stem and of the head.
+        normalization: What the published weights expect of the pixels.
+        classes: Logits of the published weights.
+        stem: Unscaled channels of the 3x3 stride-2 stem.
+        head: Unscaled channels of the 1x1 head.
+        fixed_ends: Stem and head keep their width and the first and last
+            stage their repeats, whatever the coefficients.
+        drop_path: Drop probability that the blocks' linear ramp aims at.
+    """
+
+    stages: tuple[Stage, ...]
+    activation: Activation
+    normalization: Normalization
+    classes: int = 1000
+    stem: int = 32
+    head: int = 1280
+    fixed_ends: bool = False
+    drop_path: float = 0.2
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A member of a family: its scaling coefficients and its image size.
+
+    Attributes:
+        width: Multiplier of channels.
+        depth: Multiplier of repeats.
+        pixels: Side of the published input image.
+        dropout: Probability of dropping a pooled feature in training.
+    """
+
+    family: Family
+    width: float
+    depth: float
+    pixels: int
+    dropout: float
