@@ -28,3 +28,10 @@ def near(word: str, options: Iterable[str]) -> str:
     if close:
         return f"did you mean {', '.join(close)}?"
     return f"there is: {', '.join(options)}"
+
+
+class RunError(RuntimeError):
+    """The input was right and the run failed all the same.
+
+    The command line prints the message as one line and exits with code 1.
+    """

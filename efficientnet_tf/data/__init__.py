@@ -1,0 +1,1 @@
+"""From folders of pictures to streams of pixels and labels."""

@@ -1,0 +1,143 @@
+"""From the bytes of a JPEG to the pixels that a network is given.
+
+Training crops at random; everything else (evaluation, calibration, prediction,
+the device) goes through `evaluation_image`, so that all see the same pixels.
+Source: tensorflow/tpu `models/official/efficientnet/preprocessing.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from efficientnet_tf.networks import Normalization
+
+
+@dataclass(frozen=True)
+class TrainingCrop:
+    """How a training image is cut out of a picture.
+
+    Attributes:
+        min_area: Smallest share of the picture that a crop may take.
+        flip: Whether half of the images are mirrored.
+    """
+
+    min_area: float = 0.08
+    flip: bool = True
+
+
+def evaluation_image(
+    encoded: tf.Tensor, *, pixels: int, crop_padding: int
+) -> tf.Tensor:
+    """Cuts the centre square out of a picture and resizes it.
+
+    The square's side is pixels / (pixels + crop_padding) of the picture's
+    shorter side; the published accuracies were measured with a padding of 32.
+
+    Args:
+        encoded: A JPEG, scalar string.
+        pixels: Side of the result.
+        crop_padding: Context left out around the square, in pixels of the
+            result; 0 takes the whole shorter side.
+
+    Returns:
+        float32 `[pixels, pixels, 3]` on 0..255, which bicubic interpolation
+        may overshoot.
+    """
+    shape = tf.image.extract_jpeg_shape(encoded)
+    return _centre_crop(encoded, shape, pixels, crop_padding)
+
+
+def training_image(
+    encoded: tf.Tensor,
+    seed: tf.Tensor,
+    *,
+    pixels: int,
+    crop_padding: int,
+    crop: TrainingCrop,
+) -> tf.Tensor:
+    """Cuts a random part out of a picture, resizes and maybe mirrors it.
+
+    The crop has an aspect of 3/4 to 4/3. Where ten tries find none, the
+    picture is cut as for evaluation.
+
+    Args:
+        encoded: A JPEG, scalar string.
+        seed: integer `[2]`; the same seed gives the same image.
+        pixels: Side of the result.
+        crop_padding: See `evaluation_image`.
+        crop: How to cut.
+
+    Returns:
+        float32 `[pixels, pixels, 3]` on 0..255, which bicubic interpolation
+        may overshoot.
+    """
+    crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
+    shape = tf.image.extract_jpeg_shape(encoded)
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        shape,
+        bounding_boxes=tf.zeros([1, 0, 4]),
+        seed=crop_seed,
+        min_object_covered=0.1,
+        aspect_ratio_range=(3 / 4, 4 / 3),
+        area_range=(crop.min_area, 1.0),
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    image = tf.cond(
+        # The whole picture is what the op answers when it found no crop.
+        tf.reduce_all(tf.equal(size[:2], shape[:2])),
+        lambda: _centre_crop(encoded, shape, pixels, crop_padding),
+        lambda: _crop(encoded, begin[0], begin[1], size[0], size[1], pixels),
+    )
+    if crop.flip:
+        image = tf.image.stateless_random_flip_left_right(image, flip_seed)
+    return image
+
+
+def normalize(images: tf.Tensor, normalization: Normalization) -> tf.Tensor:
+    """Brings pixels to what a network expects.
+
+    Args:
+        images: `[..., 3]` on 0..255, any dtype.
+        normalization: Mean and deviation by channel.
+
+    Returns:
+        float32 of that shape.
+    """
+    mean = tf.constant(normalization.mean, tf.float32)
+    std = tf.constant(normalization.std, tf.float32)
+    return (tf.cast(images, tf.float32) - mean) / std
+
+
+def _centre_crop(
+    encoded: tf.Tensor, shape: tf.Tensor, pixels: int, crop_padding: int
+) -> tf.Tensor:
+    height, width = shape[0], shape[1]
+    share = pixels / (pixels + crop_padding)
+    shorter = tf.cast(tf.minimum(height, width), tf.float32)
+    side = tf.cast(share * shorter, tf.int32)
+    top = (height - side + 1) // 2
+    left = (width - side + 1) // 2
+    return _crop(encoded, top, left, side, side, pixels)
+
+
+def _crop(
+    encoded: tf.Tensor,
+    top: tf.Tensor,
+    left: tf.Tensor,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    pixels: int,
+) -> tf.Tensor:
+    """Decodes only the crop, then resizes it by TF1's bicubic kernel."""
+    window = tf.stack([top, left, height, width])
+    image = tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+    resized = tf.raw_ops.ResizeBicubic(
+        images=image[tf.newaxis],
+        size=[pixels, pixels],
+        align_corners=False,
+        half_pixel_centers=False,
+    )
+    return tf.ensure_shape(resized[0], [pixels, pixels, 3])

@@ -1,0 +1,37 @@
+"""Files that are there whole or not at all, local or on gs://."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tensorflow as tf
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a UTF-8 file that is there whole or not at all."""
+    with (
+        replacing(path) as temporary,
+        tf.io.gfile.GFile(temporary, "wb") as file,
+    ):
+        file.write(text.encode())
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """Gives a hidden name beside `path` to write, then renames it to `path`.
+
+    Where the block raises, what it wrote is removed and `path` left alone; a
+    process that is killed leaves the hidden file, which ends in ".tmp".
+    """
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+    except BaseException:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.remove(temporary)
+        raise

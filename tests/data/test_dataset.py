@@ -1,0 +1,258 @@
+import os
+
+import numpy as np
+import pytest
+
+from efficientnet_tf.data.dataset import (
+    UNFINISHED,
+    RecordDataset,
+    Shards,
+    open_dataset,
+)
+from efficientnet_tf.data.images import EncodedImage, encode_jpeg
+from efficientnet_tf.data.manifest import Manifest, write_manifest
+from efficientnet_tf.data.records import encode_record, shard_name, write_shard
+from efficientnet_tf.errors import InputError
+
+JPEG = EncodedImage(encode_jpeg(np.zeros([4, 4, 3], np.uint8), 95), 4, 4)
+# By shard, the labels of its records.
+TRAIN = ([1, 3, 2], [2, 1])
+VALIDATION = ([2, 3],)
+
+
+def record(label: int) -> bytes:
+    return encode_record(JPEG, label=label, class_name="c", filename="f.jpg")
+
+
+def write(folder, *, train=TRAIN, validation=VALIDATION, manifest=False):
+    folder.mkdir(exist_ok=True)
+    written = {}
+    for split, shards in (("train", train), ("validation", validation)):
+        written[split] = tuple(
+            write_shard(
+                str(folder / shard_name(split, i, len(shards))),
+                map(record, labels),
+            )
+            for i, labels in enumerate(shards)
+        )
+    if manifest:
+        names = ("ant", "bee", "fly")
+        write_manifest(
+            str(folder),
+            Manifest("insects", first_label=1, labels=names, **written),
+        )
+    return folder
+
+
+def expected(folder, name: str, labels: tuple[str, ...]) -> RecordDataset:
+    return RecordDataset(
+        name=name,
+        path=str(folder),
+        train=Shards(
+            (
+                f"{folder}/train-00000-of-00002",
+                f"{folder}/train-00001-of-00002",
+            ),
+            5,
+        ),
+        validation=Shards((f"{folder}/validation-00000-of-00001",), 2),
+        labels=labels,
+        first_label=1,
+    )
+
+
+def test_what_the_manifest_says(tmp_path, capsys):
+    folder = write(tmp_path / "data", manifest=True)
+    found = open_dataset(str(folder))
+    assert found == expected(folder, "insects", ("ant", "bee", "fly"))
+    assert found.classes == 3
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["plain", "two words [1] ü*"])
+def test_without_a_manifest_records_are_counted(tmp_path, name, capsys):
+    folder = write(tmp_path / name)
+    found = open_dataset(str(folder))
+    assert found == expected(folder, name, ("1", "2", "3"))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert str(folder) in err and "`prepare`" in err
+
+
+def test_a_label_0_is_a_class(tmp_path):
+    found = open_dataset(str(write(tmp_path / "data", train=([0, 3], [2]))))
+    assert found.first_label == 0
+    assert found.labels == ("0", "1", "2", "3")
+
+
+def test_names_come_from_labels_txt(tmp_path):
+    folder = write(tmp_path / "data")
+    (folder / "labels.txt").write_text("ant\nbee\ngroße Fliege\n", "utf-8")
+    assert open_dataset(str(folder)).labels == ("ant", "bee", "große Fliege")
+    (folder / "labels.txt").write_text("background\nant\nbee\nfly\n")
+    with pytest.raises(InputError, match="labels.txt has 4 lines; write 3"):
+        open_dataset(str(folder))
+
+
+def test_given_numbers_spare_the_reading(tmp_path, capsys):
+    folder = write(tmp_path / "data")
+    for file in folder.iterdir():
+        file.write_bytes(b"not read")
+    found = open_dataset(
+        str(folder), train_images=50, validation_images=20, classes=4
+    )
+    assert (found.train.images, found.validation.images) == (50, 20)
+    assert (found.labels, found.first_label) == (("1", "2", "3", "4"), 1)
+    assert capsys.readouterr() == ("", "")
+
+
+def imagenet(folder):
+    folder.mkdir()
+    for split, count in (("train", 1024), ("validation", 128)):
+        for i in range(count):
+            (folder / f"{split}-{i:05d}-of-{count:05d}").touch()
+    return folder
+
+
+def test_imagenet_is_known_by_its_shards(tmp_path, capsys):
+    folder = imagenet(tmp_path / "imagenet")
+    found = open_dataset(str(folder))
+    assert found.name == "imagenet"
+    assert found.train.images == 1_281_167
+    assert found.validation.images == 50_000
+    assert (found.classes, found.first_label) == (1000, 1)
+    assert (found.labels[0], found.labels[-1]) == ("1", "1000")
+    assert found.train.files[1023] == f"{folder}/train-01023-of-01024"
+    assert len(found.validation.files) == 128
+    names = [f"n{i:08d}" for i in range(1000)]
+    (folder / "labels.txt").write_text("\n".join(names))
+    assert open_dataset(str(folder)).labels == tuple(names)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("manifest", [False, True])
+@pytest.mark.parametrize(
+    "given", [{"train_images": 6}, {"validation_images": 0}, {"classes": 1000}]
+)
+def test_a_given_number_must_be_the_one_found(tmp_path, manifest, given):
+    folder = str(write(tmp_path / "data", manifest=manifest))
+    ((name, number),) = given.items()
+    with pytest.raises(InputError, match=f"{name} {number} was given.*has"):
+        open_dataset(folder, **given)
+    right = {"train_images": 5, "validation_images": 2, "classes": 3}
+    assert open_dataset(folder, **right).classes == 3
+    assert open_dataset(folder, **{name: right[name]}).classes == 3
+
+
+def remove(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def append(name):
+    def damage(folder):
+        with open(folder / name, "ab") as file:
+            file.write(b"!")
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (remove("train-00001-of-00002"), "train-00001-of-00002 is missing"),
+        (
+            remove("validation-00000-of-00001"),
+            "validation-00000-of-00001 is missing",
+        ),
+        (
+            append("train-00000-of-00002"),
+            r"train-00000-of-00002 has [\d,]+ bytes, the manifest says [\d,]+",
+        ),
+    ],
+)
+def test_a_shard_that_is_not_the_manifests(tmp_path, damage, says):
+    folder = write(tmp_path / "data", manifest=True)
+    damage(folder)
+    with pytest.raises(InputError, match=says):
+        open_dataset(str(folder))
+
+
+def flip_a_bit(folder):
+    file = folder / "train-00001-of-00002"
+    content = bytearray(file.read_bytes())
+    content[60] ^= 1
+    file.write_bytes(content)
+
+
+def truncate(folder):
+    file = folder / "train-00001-of-00002"
+    file.write_bytes(file.read_bytes()[:-3])
+
+
+def other_records(folder):
+    write_shard(str(folder / "train-00001-of-00002"), [b"no example"])
+
+
+def another_total(folder):
+    (folder / "train-00000-of-00003").touch()
+
+
+def begun(folder):
+    (folder / UNFINISHED).touch()
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (remove("train-00001-of-00002"), "lacks train-00001-of-00002"),
+        (remove("validation-00000-of-00001"), "no validation-. files"),
+        (another_total, "lacks train-00001-of-00003"),
+        (flip_a_bit, "train-00001-of-00002 is no whole file"),
+        (truncate, "train-00001-of-00002 is no whole file"),
+        (other_records, "train-00001-of-00002 is no whole file"),
+        (begun, "not prepared to the end.*`prepare`"),
+    ],
+)
+def test_damage_without_a_manifest(tmp_path, damage, says):
+    folder = write(tmp_path / "data")
+    damage(folder)
+    with pytest.raises(InputError, match=says):
+        open_dataset(str(folder))
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_split_without_records(tmp_path, split):
+    folder = write(tmp_path / "data")
+    for file in folder.glob(f"{split}-*"):
+        file.write_bytes(b"")
+    with pytest.raises(InputError, match=f"{split}_images is 0"):
+        open_dataset(str(folder))
+
+
+def test_no_records_at_all(tmp_path):
+    folder = write(tmp_path / "data")
+    for file in folder.iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(InputError, match="no records"):
+        open_dataset(str(folder))
+
+
+def test_a_folder_that_is_none(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("absent", "file"):
+        with pytest.raises(InputError, match=f'{name} is no folder.*"digits"'):
+            open_dataset(str(tmp_path / name))
+
+
+def test_a_folder_of_pictures_is_told_of_prepare(tmp_path):
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(InputError, match="no train-. files.*`prepare`"):
+        open_dataset(str(tmp_path))
+
+
+def test_the_name_of_the_folder_one_is_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(write(tmp_path / "here"))
+    assert open_dataset(".").name == "here"
+    os.chdir("..")
+    assert open_dataset("here/").name == "here"
