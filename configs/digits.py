@@ -1,0 +1,41 @@
+"""A small network on scikit-learn's handwritten digits, in minutes on a CPU.
+
+    python main.py
+    python main.py --config=configs/digits.py
+
+The data ships with scikit-learn: 1,437 images to train on, 360 held out.
+"""
+
+from efficientnet_tf.training.config import (
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    ModelConfig,
+    TrainConfig,
+)
+
+CONFIGS = {
+    "digits": Config(
+        model=ModelConfig(
+            name="efficientnet-lite0",
+            pixels=32,
+            batch_norm_momentum=0.9,
+        ),
+        data=DataConfig(
+            dir="digits",
+            min_crop_area=0.6,
+            flip=False,
+            crop_padding=0,
+        ),
+        train=TrainConfig(
+            epochs=16,
+            batch=64,
+            learning_rate_per_256=0.032,
+            schedule="cosine",
+            warmup_epochs=2,
+            average_decay=0.99,
+            steps_per_call=12,
+        ),
+        evaluate=EvaluateConfig(batch=128, every_epochs=2),
+    ),
+}

@@ -1,0 +1,1 @@
+"""How a network is trained: configuration, plan, loop, what a run leaves."""

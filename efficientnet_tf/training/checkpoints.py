@@ -1,0 +1,78 @@
+"""Checkpoints of a run: the newest few, and the best one."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from efficientnet_tf.errors import RunError
+from efficientnet_tf.training.config import Which
+from efficientnet_tf.training.model_dir import ModelDir
+from efficientnet_tf.training.state import TrainState
+
+
+class Checkpoints:
+    """Saves a training and brings it back.
+
+    A checkpoint counts from the moment when TensorFlow's state file names it;
+    that file is replaced in one go, so a process that dies while saving leaves
+    the checkpoint before.
+    """
+
+    def __init__(self, model_dir: ModelDir, state: TrainState, keep: int):
+        """Binds a training to its folders.
+
+        Args:
+            model_dir: Where the checkpoints are.
+            state: What is saved and restored.
+            keep: How many of the newest ones are kept.
+        """
+        self._state = state
+        self._best_top1 = tf.Variable(-1.0, trainable=False)
+        contents = tf.train.Checkpoint(
+            **state.variables(), best_top1=self._best_top1
+        )
+        self._managers: dict[Which, tf.train.CheckpointManager] = {
+            "last": _manager(contents, model_dir.checkpoints, keep),
+            "best": _manager(contents, model_dir.best, 1),
+        }
+        self._contents = contents
+
+    def restore(self, which: Which = "last") -> bool:
+        """Brings a checkpoint back; says whether there was one.
+
+        Raises:
+            RunError: A checkpoint does not hold this network.
+        """
+        manager = self._managers[which]
+        path = manager.latest_checkpoint
+        if path is None:
+            return False
+        try:
+            status = self._contents.restore(path)
+            status.assert_existing_objects_matched()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise RunError(f"{path} cannot be restored: {error}") from error
+        return True
+
+    def save(self) -> None:
+        """Saves the training at its present step."""
+        self._managers["last"].save(checkpoint_number=self._step())
+
+    def save_if_best(self, top1: float) -> None:
+        """Saves the training beside the newest ones if none was better."""
+        if top1 >= float(self._best_top1.numpy()):
+            self._best_top1.assign(top1)
+            self._managers["best"].save(checkpoint_number=self._step())
+
+    def _step(self) -> int:
+        return int(self._state.step.numpy())
+
+
+def _manager(
+    contents: tf.train.Checkpoint, folder: str, keep: int
+) -> tf.train.CheckpointManager:
+    for leftover in tf.io.gfile.glob(f"{folder}/*_temp"):
+        tf.io.gfile.rmtree(leftover)
+    return tf.train.CheckpointManager(
+        contents, folder, max_to_keep=keep, checkpoint_name="step"
+    )

@@ -1,0 +1,260 @@
+"""What a person decides about a run, as frozen sections of checked fields.
+
+The defaults are the original's recipe for ImageNet. What follows from these
+numbers (steps, learning rates) is computed in `plan`. No TensorFlow here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+from efficientnet_tf.errors import InputError
+from efficientnet_tf.networks import Network, network
+from efficientnet_tf.training.fields import check_types
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Schedule = Literal["exponential", "cosine", "constant"]
+Which = Literal["last", "best"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network.
+
+    Attributes:
+        name: A variant: see `python main.py describe`.
+        classes: Number of logits; None for as many as the data has.
+        pixels: Side of the square input image; None for the published one.
+        dropout: Probability of dropping a pooled feature; None for the
+            published one.
+        drop_path: Drop probability that the ramp over blocks aims at; None for
+            the published one.
+        batch_norm_momentum: Weight of the past in the moving statistics.
+    """
+
+    name: str = "efficientnet-b0"
+    classes: int | None = None
+    pixels: int | None = None
+    dropout: float | None = None
+    drop_path: float | None = None
+    batch_norm_momentum: float = 0.99
+
+    def __post_init__(self) -> None:
+        """Refuses what no network can have."""
+        check_types("model", self)
+        self.network()
+        _share("model.batch_norm_momentum", self.batch_norm_momentum)
+
+    def network(self, classes: int | None = None) -> Network:
+        """The network with every number final.
+
+        Args:
+            classes: Classes of the data, where the config leaves them open.
+        """
+        try:
+            return network(
+                self.name,
+                classes=classes if self.classes is None else self.classes,
+                pixels=self.pixels,
+                dropout=self.dropout,
+                drop_path=self.drop_path,
+            )
+        except InputError as error:
+            raise InputError(f"model: {error}") from None
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The images.
+
+    Attributes:
+        dir: TFRecords in the layout of ImageNet, local or gs://; "digits" for
+            the handwritten digits that ship with the project.
+        train_images: Images of the training split; None for what the
+            manifest says or a count finds.
+        validation_images: The same of the validation split.
+        first_label: What the records call the first class: 1 in the layout of
+            ImageNet, where 0 is the background. None as above.
+        min_crop_area: Smallest share of a picture that a training crop takes.
+        flip: Whether half of the training images are mirrored.
+        crop_padding: Context left out around the evaluation crop, in pixels of
+            the network's input; the published figures used 32.
+    """
+
+    dir: str = "digits"
+    train_images: int | None = None
+    validation_images: int | None = None
+    first_label: int | None = None
+    min_crop_area: float = 0.08
+    flip: bool = True
+    crop_padding: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuses what no data can have."""
+        check_types("data", self)
+        _share("data.min_crop_area", self.min_crop_area, highest=1.0)
+        _at_least("data.crop_padding", self.crop_padding, 0)
+        for name in ("train_images", "validation_images"):
+            value = getattr(self, name)
+            if value is not None:
+                _at_least(f"data.{name}", value, 1)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the weights are found.
+
+    Attributes:
+        epochs: Times that every training image is seen.
+        batch: Images of one step, all devices together.
+        learning_rate_per_256: Peak learning rate for 256 images a step; it
+            grows in proportion to the batch.
+        schedule: "exponential" falls in steps, "cosine" ends at zero,
+            "constant" stays.
+        decay_epochs: Epochs between two steps of "exponential".
+        decay_factor: What a step of "exponential" multiplies by.
+        warmup_epochs: Epochs of rising linearly from zero, but never more
+            than a fifth of the training.
+        rmsprop_decay: Weight of the past in the mean square of gradients.
+        momentum: Weight of the past in the update.
+        rmsprop_epsilon: Added to the mean square, inside the root.
+        weight_decay: Factor of half the squared weights in the loss.
+        label_smoothing: Share of the target spread over all classes.
+        average_decay: Weight of the past in the averaged weights; 0 for no
+            averaging.
+        precision: What the layers compute in; "auto" is bfloat16 on a TPU and
+            float32 elsewhere. Weights, statistics and loss are float32.
+        steps_per_call: Steps that the device does between two reports.
+        checkpoint_epochs: Epochs between two checkpoints.
+        checkpoints: How many of the newest checkpoints are kept.
+        seed: Decides initial weights, order, crops and what is dropped.
+    """
+
+    epochs: float = 350.0
+    batch: int = 2048
+    learning_rate_per_256: float = 0.016
+    schedule: Schedule = "exponential"
+    decay_epochs: float = 2.4
+    decay_factor: float = 0.97
+    warmup_epochs: float = 5.0
+    rmsprop_decay: float = 0.9
+    momentum: float = 0.9
+    rmsprop_epsilon: float = 1e-3
+    weight_decay: float = 1e-5
+    label_smoothing: float = 0.1
+    average_decay: float = 0.9999
+    precision: Precision = "auto"
+    steps_per_call: int = 100
+    checkpoint_epochs: float = 1.0
+    checkpoints: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses what no training can have."""
+        check_types("train", self)
+        for name in (
+            "epochs",
+            "learning_rate_per_256",
+            "decay_epochs",
+            "decay_factor",
+            "rmsprop_epsilon",
+            "checkpoint_epochs",
+        ):
+            _positive(f"train.{name}", getattr(self, name))
+        for name in ("batch", "steps_per_call", "checkpoints"):
+            _at_least(f"train.{name}", getattr(self, name), 1)
+        for name in ("warmup_epochs", "weight_decay", "seed"):
+            _at_least(f"train.{name}", getattr(self, name), 0)
+        for name in (
+            "rmsprop_decay",
+            "momentum",
+            "label_smoothing",
+            "average_decay",
+        ):
+            _share(f"train.{name}", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How a network is judged.
+
+    Attributes:
+        batch: Images of one step, all devices together; the figures do not
+            depend on it.
+        every_epochs: Epochs of training between two evaluations.
+        checkpoint: The checkpoint that `evaluate` and `predict` take: the
+            last one, or the best one by top-1 of the averaged weights.
+    """
+
+    batch: int = 256
+    every_epochs: float = 1.0
+    checkpoint: Which = "last"
+
+    def __post_init__(self) -> None:
+        """Refuses what no evaluation can have."""
+        check_types("evaluate", self)
+        _at_least("evaluate.batch", self.batch, 1)
+        _positive("evaluate.every_epochs", self.every_epochs)
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What leaves for the device.
+
+    Attributes:
+        checkpoint: The checkpoint that is exported; see `EvaluateConfig`.
+        calibration_images: Training images that set the int8 ranges.
+        verify_images: Validation images on which int8 is held against float.
+    """
+
+    checkpoint: Which = "last"
+    calibration_images: int = 500
+    verify_images: int = 500
+
+    def __post_init__(self) -> None:
+        """Refuses what no export can have."""
+        check_types("export", self)
+        _at_least("export.calibration_images", self.calibration_images, 1)
+        _at_least("export.verify_images", self.verify_images, 1)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run: five sections."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+
+
+def differences(ours: Config, theirs: Config) -> list[str]:
+    """Names of the fields in which two configs differ, as `section.field`."""
+    return [
+        f"{section.name}.{item.name}"
+        for section in dataclasses.fields(Config)
+        for item in dataclasses.fields(getattr(ours, section.name))
+        if getattr(getattr(ours, section.name), item.name)
+        != getattr(getattr(theirs, section.name), item.name)
+    ]
+
+
+def _positive(name: str, value: float) -> None:
+    if value <= 0:
+        raise InputError(f"{name} {value} must be above 0")
+
+
+def _at_least(name: str, value: float, lowest: int) -> None:
+    if value < lowest:
+        raise InputError(f"{name} {value} must be at least {lowest}")
+
+
+def _share(name: str, value: float, highest: float | None = None) -> None:
+    if highest is None:
+        if not 0 <= value < 1:
+            raise InputError(f"{name} {value} must be in [0, 1)")
+    elif not 0 < value <= highest:
+        raise InputError(f"{name} {value} must be in (0, {highest}]")

@@ -1,0 +1,134 @@
+"""Configs from files and from the command line, and back to JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import runpy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from efficientnet_tf.errors import InputError, near
+from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.fields import declared, parse
+
+
+def load_config(spec: str) -> Config:
+    """Reads a config.
+
+    Args:
+        spec: `FILE.py`, `FILE.py:VARIANT` or the `config.json` of a run. A
+            Python file holds `CONFIGS`, a dict from variant to Config, whose
+            first entry is the one taken where no variant is named.
+
+    Raises:
+        InputError: There is no such file or variant, or it is not a config.
+    """
+    path, _, variant = spec.partition(".py:")
+    if variant:
+        path += ".py"
+    if not Path(path).is_file():
+        raise InputError(
+            f"--config {spec}: no file {path}; "
+            "give FILE.py, FILE.py:VARIANT or a run's config.json"
+        )
+    if path.endswith(".json"):
+        return _from_json(path)
+    if not path.endswith(".py"):
+        raise InputError(f"--config {spec} must end in .py or .json")
+    return _from_python(path, variant)
+
+
+def override(config: Config, settings: Iterable[str]) -> Config:
+    """Replaces fields by what was said on the command line.
+
+    Args:
+        config: What to start from.
+        settings: Texts like `train.epochs=5`; the last one of a field wins.
+
+    Raises:
+        InputError: A section or field is unknown, or a value does not fit it.
+    """
+    changes: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        section, _, field = name.partition(".")
+        if not equals or not field:
+            raise InputError(
+                f"--set {setting!r} must look like --set train.epochs=5"
+            )
+        kind = _field_type(section, field)
+        changes.setdefault(section, {})[field] = parse(name, kind, text)
+    return dataclasses.replace(
+        config,
+        **{
+            section: dataclasses.replace(getattr(config, section), **fields)
+            for section, fields in changes.items()
+        },
+    )
+
+
+def to_dict(config: Config) -> dict[str, dict[str, Any]]:
+    """A config as plain values, for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: dict[str, dict[str, Any]]) -> Config:
+    """The inverse of `to_dict`.
+
+    Raises:
+        InputError: A section or field is unknown, or a value does not fit.
+    """
+    sections = get_type_hints(Config)
+    built = {}
+    for section, fields in values.items():
+        for field in fields:
+            _field_type(section, field)
+        built[section] = sections[section](**fields)
+    return Config(**built)
+
+
+def _from_json(path: str) -> Config:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = content["config"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"--config {path} is not the config.json of a run: {error}"
+        ) from None
+    return from_dict(values)
+
+
+def _from_python(path: str, variant: str) -> Config:
+    configs = runpy.run_path(path).get("CONFIGS")
+    if not isinstance(configs, dict) or not configs:
+        raise InputError(
+            f"--config {path} must define CONFIGS, a dict from name to Config"
+        )
+    name = variant or next(iter(configs))
+    if name not in configs:
+        raise InputError(
+            f"--config {path} has no variant {name!r}: {near(name, configs)}"
+        )
+    config = configs[name]
+    if not isinstance(config, Config):
+        raise InputError(f"--config {path}: CONFIGS[{name!r}] is not a Config")
+    return config
+
+
+def _field_type(section: str, field: str) -> Any:
+    sections = get_type_hints(Config)
+    if section not in sections:
+        raise InputError(
+            f"unknown section {section!r} in {section}.{field}: "
+            f"{near(section, sections)}"
+        )
+    fields = declared(sections[section])
+    if field not in fields:
+        names = [f"{section}.{name}" for name in fields]
+        raise InputError(
+            f"unknown field {section}.{field}: "
+            f"{near(f'{section}.{field}', names)}"
+        )
+    return fields[field]

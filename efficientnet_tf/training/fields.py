@@ -1,0 +1,108 @@
+"""Fields of a frozen section: their declared types, checked and parsed.
+
+A declared type is `int`, `float`, `bool`, `str`, a `Literal` of words, or one
+of them `| None`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from efficientnet_tf.errors import InputError, near
+
+_TRUTH = {"true": True, "false": False}
+_EXAMPLES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+}
+
+
+def declared(section: type[Any]) -> dict[str, Any]:
+    """The declared type of each field of a section."""
+    hints = get_type_hints(section)
+    return {item.name: hints[item.name] for item in dataclasses.fields(section)}
+
+
+def check_types(name: str, section: Any) -> None:
+    """Raises InputError for a field whose value is not of its type.
+
+    Args:
+        name: What the section is called.
+        section: A dataclass instance.
+    """
+    for field, kind in declared(type(section)).items():
+        value = getattr(section, field)
+        if not _is(value, kind):
+            raise InputError(
+                f"{name}.{field} {value!r} must be {describe(kind)}"
+            )
+
+
+def parse(name: str, kind: Any, text: str) -> Any:
+    """Turns text into a value of a declared type.
+
+    Args:
+        name: What the field is called, for the error.
+        kind: Its declared type.
+        text: What was given.
+
+    Raises:
+        InputError: The text is no such value.
+    """
+    choices, optional = _alternatives(kind)
+    if optional and text.lower() == "none":
+        return None
+    if get_origin(choices) is Literal:
+        words = get_args(choices)
+        if text in words:
+            return text
+        raise InputError(f"{name} {text!r}: {near(text, words)}")
+    try:
+        if choices is bool:
+            return _TRUTH[text.lower()]
+        value = choices(text)
+    except (KeyError, ValueError):
+        value = None
+    if not _is(value, choices):
+        raise InputError(f"{name} {text!r} must be {describe(kind)}")
+    return value
+
+
+def describe(kind: Any) -> str:
+    """A declared type in words: "a whole number or none"."""
+    choices, optional = _alternatives(kind)
+    if get_origin(choices) is Literal:
+        words = " or ".join(repr(word) for word in get_args(choices))
+    else:
+        words = _EXAMPLES[choices]
+    return f"{words} or none" if optional else words
+
+
+def _alternatives(kind: Any) -> tuple[Any, bool]:
+    """Splits `X | None` into X and whether None is allowed."""
+    if get_origin(kind) is types.UnionType:
+        (inner,) = (part for part in get_args(kind) if part is not type(None))
+        return inner, True
+    return kind, False
+
+
+def _is(value: Any, kind: Any) -> bool:
+    choices, optional = _alternatives(kind)
+    if value is None:
+        return optional
+    if get_origin(choices) is Literal:
+        return value in get_args(choices)
+    if choices is float:
+        return (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+        )
+    if choices is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, choices)

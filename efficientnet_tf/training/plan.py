@@ -1,0 +1,98 @@
+"""What follows from a config and the size of the data. No TensorFlow here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from efficientnet_tf.training.config import Config, Schedule
+
+IMAGES_PER_LEARNING_RATE = 256
+# A run too short for its warm-up spends this share of its steps on it.
+LONGEST_WARMUP = 0.2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training in steps.
+
+    Attributes:
+        steps_per_epoch: Not a whole number where the batch does not divide
+            the images; batches run across the ends of epochs.
+        steps: Steps of the whole training.
+        warmup_steps: Steps of the linear rise.
+        learning_rate: Its peak.
+        schedule: How it falls.
+        decay_steps: Steps between two falls of "exponential".
+        decay_factor: What such a fall multiplies by.
+        evaluate_steps: Steps between two evaluations.
+        checkpoint_steps: Steps between two checkpoints.
+        steps_per_call: Most steps between two reports.
+    """
+
+    steps_per_epoch: float
+    steps: int
+    warmup_steps: int
+    learning_rate: float
+    schedule: Schedule
+    decay_steps: float
+    decay_factor: float
+    evaluate_steps: int
+    checkpoint_steps: int
+    steps_per_call: int
+
+    def evaluates(self, step: int) -> bool:
+        """Whether the network is evaluated after this many steps."""
+        return step == self.steps or step % self.evaluate_steps == 0
+
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is written after this many steps."""
+        return step == self.steps or step % self.checkpoint_steps == 0
+
+    def next_stop(self, step: int) -> int:
+        """The step at which the host looks again."""
+        return min(
+            self.steps,
+            step + self.steps_per_call,
+            _next_multiple(step, self.evaluate_steps),
+            _next_multiple(step, self.checkpoint_steps),
+        )
+
+
+def plan(config: Config, train_images: int) -> Plan:
+    """Turns epochs into steps.
+
+    Source: the original counts steps of an epoch as a fraction, decays from
+    step 0 on, and scales the learning rate by batch / 256.
+
+    Args:
+        config: What was decided.
+        train_images: Images of the training split.
+    """
+    train = config.train
+    steps_per_epoch = train_images / train.batch
+    steps = max(1, round(train.epochs * steps_per_epoch))
+    return Plan(
+        steps_per_epoch=steps_per_epoch,
+        steps=steps,
+        warmup_steps=min(
+            int(train.warmup_epochs * steps_per_epoch),
+            int(LONGEST_WARMUP * steps),
+        ),
+        learning_rate=train.learning_rate_per_256
+        * train.batch
+        / IMAGES_PER_LEARNING_RATE,
+        schedule=train.schedule,
+        decay_steps=train.decay_epochs * steps_per_epoch,
+        decay_factor=train.decay_factor,
+        evaluate_steps=_period(config.evaluate.every_epochs, steps_per_epoch),
+        checkpoint_steps=_period(train.checkpoint_epochs, steps_per_epoch),
+        steps_per_call=train.steps_per_call,
+    )
+
+
+def _period(epochs: float, steps_per_epoch: float) -> int:
+    return max(1, round(epochs * steps_per_epoch))
+
+
+def _next_multiple(step: int, period: int) -> int:
+    return (step // period + 1) * period

@@ -1,0 +1,82 @@
+"""A run: a config whose every field is decided, its data, its directory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from efficientnet_tf.data.dataset import RecordDataset, open_dataset
+from efficientnet_tf.networks import Network
+from efficientnet_tf.training.config import Config, DataConfig
+from efficientnet_tf.training.model_dir import ModelDir
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training works on.
+
+    Attributes:
+        config: Nothing in it is left open.
+        dataset: The records.
+        network: What is trained.
+        model_dir: Where it leaves things.
+    """
+
+    config: Config
+    dataset: RecordDataset
+    network: Network
+    model_dir: ModelDir
+
+
+def open_run(config: Config, model_dir: str = "") -> Run:
+    """Finds the data and decides what the config left open.
+
+    Nothing is written: that begins with `ModelDir.claim`.
+
+    Args:
+        config: What was decided so far.
+        model_dir: Where the run leaves things; empty for a folder under
+            `runs/`, named by model and data.
+
+    Raises:
+        InputError: The data cannot be used, or does not fit the network.
+    """
+    dataset = open_data(config.data, config.model.classes)
+    network = config.model.network(dataset.classes)
+    resolved = replace(
+        config,
+        model=replace(
+            config.model,
+            classes=network.classes,
+            pixels=network.pixels,
+            dropout=network.dropout,
+            drop_path=network.drop_path,
+        ),
+        data=replace(
+            config.data,
+            dir=absolute(config.data.dir),
+            train_images=dataset.train.images,
+            validation_images=dataset.validation.images,
+            first_label=dataset.first_label,
+        ),
+    )
+    path = model_dir or os.path.join("runs", f"{network.name}-{dataset.name}")
+    return Run(resolved, dataset, network, ModelDir(path))
+
+
+def open_data(data: DataConfig, classes: int | None) -> RecordDataset:
+    """Finds the records that a config speaks of."""
+    return open_dataset(
+        data.dir,
+        train_images=data.train_images,
+        validation_images=data.validation_images,
+        first_label=data.first_label,
+        classes=classes,
+    )
+
+
+def absolute(data_dir: str) -> str:
+    """A local folder by its full path; "digits" and gs:// as they are."""
+    if data_dir == "digits" or "://" in data_dir:
+        return data_dir
+    return os.path.abspath(data_dir)

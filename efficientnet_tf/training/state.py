@@ -1,0 +1,84 @@
+"""Everything that changes while a network is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from efficientnet_tf.modeling.build import build_network
+from efficientnet_tf.networks import Network
+from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.optimizers import RMSProp
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """A training at a step.
+
+    Attributes:
+        model: The network in training.
+        averaged: The network of averaged weights; `model` itself where
+            nothing is averaged.
+        optimizer: What changes the weights.
+        step: int64 scalar, steps done.
+        loss_sum: float32 scalar, losses added up since the last report.
+        loss_count: int64 scalar, how many they are.
+    """
+
+    model: keras.Model
+    averaged: keras.Model
+    optimizer: RMSProp
+    step: tf.Variable
+    loss_sum: tf.Variable
+    loss_count: tf.Variable
+
+    def variables(self) -> dict[str, dict[str, tf.Variable]]:
+        """All variables by kind and name, as a checkpoint holds them."""
+        return {
+            "model": _by_path(self.model),
+            "averaged": _by_path(self.averaged),
+            "optimizer": self.optimizer.slots,
+            "progress": {
+                "step": self.step,
+                "loss_sum": self.loss_sum,
+                "loss_count": self.loss_count,
+            },
+        }
+
+
+def create_state(network: Network, config: Config, policy: str) -> TrainState:
+    """Makes a training at step 0; call it in the strategy's scope.
+
+    Args:
+        network: What is trained.
+        config: Gives the seed, the averaging and the optimizer's numbers.
+        policy: Keras's dtype policy, "float32" or "mixed_bfloat16".
+    """
+    keras.utils.set_random_seed(config.train.seed)
+
+    def make() -> keras.Model:
+        return build_network(
+            network,
+            batch_norm_momentum=config.model.batch_norm_momentum,
+            dtype=policy,
+            layers="replicated",
+        )
+
+    model = averaged = make()
+    if config.train.average_decay:
+        averaged = make()
+        averaged.set_weights(model.get_weights())
+    return TrainState(
+        model=model,
+        averaged=averaged,
+        optimizer=RMSProp(model.trainable_variables, config.train),
+        step=tf.Variable(0, dtype=tf.int64, trainable=False),
+        loss_sum=tf.Variable(0.0, trainable=False),
+        loss_count=tf.Variable(0, dtype=tf.int64, trainable=False),
+    )
+
+
+def _by_path(model: keras.Model) -> dict[str, tf.Variable]:
+    return {weight.path: weight.value for weight in model.weights}

@@ -1,0 +1,222 @@
+"""The loop against itself: resumed, split over replicas, killed."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.training import loop
+from efficientnet_tf.training.config_files import override
+from efficientnet_tf.training.loop import train
+from efficientnet_tf.training.model_dir import ModelDir
+from efficientnet_tf.training.trained import load_trained
+
+ROOT = Path(__file__).parents[2]
+TIMES = {"images_per_second", "input_wait_seconds"}
+
+
+def weights(model_dir, kind="averaged"):
+    """All variables of a kind in the last checkpoint, by name."""
+    reader = tf.train.load_checkpoint(str(Path(model_dir) / "checkpoints"))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith(f"{kind}/")
+    }
+
+
+def without_times(rows):
+    return [
+        {key: value for key, value in asdict(row).items() if key not in TIMES}
+        for row in rows
+    ]
+
+
+@pytest.fixture
+def whole(config, tmp_path):
+    """An uninterrupted run: its directory and result."""
+    path = str(tmp_path / "whole")
+    return path, train(config, path)
+
+
+def test_a_run_learns_and_leaves_what_it_should(config, whole, squares_dir):
+    path, result = whole
+    assert result["steps"] == 15
+    assert result["epochs"] == pytest.approx(3.0)
+    assert result["validation_images"] == 13
+    assert result["top1"] > 0.6
+    assert result["top5"] == 1.0
+    present = ModelDir(path)
+    assert present.labels() == ("red", "green", "blue")
+    assert present.result() == result
+    rows = present.metrics()
+    assert [row.step for row in rows] == [5, 10, 15]
+    assert rows[-1].top1 == result["top1"]
+    assert rows[-1].loss < rows[0].loss
+    assert all(row.images_per_second > 0 for row in rows)
+    assert all(row.input_wait_seconds >= 0 for row in rows)
+    resolved = present.config()
+    assert (resolved.model.classes, resolved.model.pixels) == (3, 32)
+    assert resolved.data.train_images == 40
+    content = json.loads((Path(path) / "config.json").read_text())
+    assert content["versions"]["tensorflow"] == tf.__version__
+    assert tf.train.latest_checkpoint(present.checkpoints).endswith("step-15")
+    assert list(Path(present.tensorboard).glob("events.out.tfevents.*"))
+
+
+def test_the_best_checkpoint_is_the_best(config, whole):
+    path, _ = whole
+    rows = ModelDir(path).metrics()
+    best = max(rows, key=lambda row: (row.top1, row.step))
+    assert load_trained(path, checkpoint="best").step == best.step
+
+
+def test_loaded_weights_are_those_of_the_checkpoint(config, whole):
+    path, _ = whole
+    trained = load_trained(path)
+    saved = weights(path)
+    assert trained.step == 15
+    for weight in trained.model.weights:
+        name = weight.path.replace("/", ".S")
+        key = f"averaged/{name}/.ATTRIBUTES/VARIABLE_VALUE"
+        np.testing.assert_array_equal(weight.numpy(), saved[key])
+
+
+@pytest.mark.parametrize("stop", [5, 7])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    config, whole, tmp_path, monkeypatch, stop
+):
+    """Stopped between reports, at a checkpoint or past one."""
+    path = str(tmp_path / "resumed")
+
+    class Stop(Exception):
+        pass
+
+    add = ModelDir.add_metrics
+    report = loop._Training._report
+
+    def stopping(self, pace, advance):
+        if self._step >= stop:
+            raise Stop
+        return report(self, pace, advance)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Training, "_report", stopping)
+        with pytest.raises(Stop):
+            train(config, path)
+    assert ModelDir.add_metrics is add
+    train(config, path)
+
+    for kind in ("model", "averaged", "optimizer"):
+        expected = weights(whole[0], kind)
+        found = weights(path, kind)
+        assert expected.keys() == found.keys()
+        for name, value in expected.items():
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert without_times(ModelDir(path).metrics()) == without_times(
+        ModelDir(whole[0]).metrics()
+    )
+
+
+def test_lines_of_steps_done_again_are_dropped(config, whole, tmp_path):
+    present = ModelDir(whole[0])
+    with open(present.join("metrics.jsonl"), "a") as file:
+        file.write('{"step": 20, "epo')
+    assert [row.step for row in present.metrics()] == [5, 10, 15]
+    present.keep_metrics_until(10)
+    assert [row.step for row in present.metrics()] == [5, 10]
+
+
+def test_a_finished_run_is_not_done_again(config, whole, monkeypatch):
+    path, result = whole
+    monkeypatch.setattr(loop, "_Training", None)
+    assert train(config, path) == result
+
+
+def test_another_run_is_refused_and_left_alone(config, whole):
+    path, _ = whole
+    before = {
+        file: file.read_bytes()
+        for file in Path(path).rglob("*")
+        if file.is_file()
+    }
+    with pytest.raises(InputError, match=r"train\.epochs 3.*not 4.*another"):
+        train(override(config, ["train.epochs=4"]), path)
+    with pytest.raises(InputError, match=r"model\.name 'tiny', not"):
+        train(override(config, ["model.name=efficientnet-lite0"]), path)
+    after = {
+        file: file.read_bytes()
+        for file in Path(path).rglob("*")
+        if file.is_file()
+    }
+    assert after == before
+
+
+def test_two_replicas_equal_one(config, whole, tmp_path):
+    path = str(tmp_path / "mirrored")
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    result = train(config, path, strategy=strategy)
+    assert result["devices"] == "2 x CPU"
+    for kind in ("model", "averaged"):
+        expected, found = weights(whole[0], kind), weights(path, kind)
+        for name, value in expected.items():
+            np.testing.assert_allclose(
+                found[name], value, rtol=2e-3, atol=2e-4, err_msg=name
+            )
+    alone, both = (ModelDir(place).metrics() for place in (whole[0], path))
+    for one, two in zip(alone, both, strict=True):
+        assert two.loss == pytest.approx(one.loss, rel=1e-4)
+
+
+def test_replicas_must_divide_the_batch(config, tmp_path):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with pytest.raises(InputError, match=r"train.batch 7 .* 2 rep.*try 6"):
+        train(
+            override(config, ["train.batch=7"]),
+            str(tmp_path / "x"),
+            strategy=strategy,
+        )
+    assert not (tmp_path / "x").exists()
+
+
+def test_divergence_is_said(config, tmp_path):
+    hot = override(config, ["train.learning_rate_per_256=1e30"])
+    with pytest.raises(RunError, match="diverged"):
+        train(hot, str(tmp_path / "hot"))
+
+
+def test_without_averaging_the_raw_weights_are_judged(config, tmp_path):
+    path = str(tmp_path / "raw")
+    result = train(override(config, ["train.average_decay=0.0"]), path)
+    assert result["top1"] == result["raw_top1"]
+    trained = load_trained(path)
+    assert trained.raw is trained.model
+
+
+def test_bfloat16_trains(config, tmp_path):
+    low = override(config, ["train.precision=bfloat16", "train.epochs=1.0"])
+    result = train(low, str(tmp_path / "low"))
+    assert result["precision"] == "mixed_bfloat16"
+    assert np.isfinite(result["loss"])
+    saved = weights(tmp_path / "low", "model")
+    assert {value.dtype for value in saved.values()} == {np.dtype("float32")}
+
+
+def test_classes_must_be_those_of_the_data(config, tmp_path):
+    with pytest.raises(InputError, match="classes 7 was given, .* has 3"):
+        train(override(config, ["model.classes=7"]), str(tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
+
+
+def test_seeds_decide(config, whole, tmp_path):
+    again, other = str(tmp_path / "again"), str(tmp_path / "other")
+    train(config, again)
+    train(override(config, ["train.seed=1"]), other)
+    name = "averaged/stem_conv.Skernel/.ATTRIBUTES/VARIABLE_VALUE"
+    expected = weights(whole[0])[name]
+    np.testing.assert_array_equal(weights(again)[name], expected)
+    assert np.abs(weights(other)[name] - expected).max() > 0.01

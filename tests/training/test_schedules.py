@@ -1,0 +1,54 @@
+import pytest
+import tensorflow as tf
+
+from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.config_files import override
+from efficientnet_tf.training.plan import plan
+from efficientnet_tf.training.schedules import learning_rate
+
+
+def rate(planned, step):
+    return float(learning_rate(planned, tf.constant(step, tf.int64)))
+
+
+def test_exponential_against_the_originals_formula():
+    # facts of the original: 0.128 at batch 2048, times 0.97 for every 2.4
+    # epochs of 625.57 steps counted from step 0, rising for 3,127 steps.
+    planned = plan(Config(), 1_281_167)
+    assert rate(planned, 0) == 0.0
+    assert rate(planned, 1) == pytest.approx(0.128 / 3127, rel=1e-6)
+    assert rate(planned, 3126) == pytest.approx(0.128 * 3126 / 3127, rel=1e-6)
+    # 3127 / 1501.37 = 2.08: two falls lie below the rise already.
+    assert rate(planned, 3127) == pytest.approx(0.128 * 0.97**2, rel=1e-6)
+    assert rate(planned, 109_474) == pytest.approx(0.128 * 0.97**72, rel=1e-5)
+    assert rate(planned, 218_948) == pytest.approx(0.128 * 0.97**145, rel=1e-5)
+
+
+def test_exponential_equals_tf1_staircase():
+    planned = plan(override(Config(), ["train.warmup_epochs=0"]), 1_281_167)
+    peer = tf.keras.optimizers.schedules.ExponentialDecay(
+        0.128, planned.decay_steps, 0.97, staircase=True
+    )
+    for step in range(0, 218_949, 9973):
+        assert rate(planned, step) == pytest.approx(float(peer(step)), rel=1e-5)
+
+
+def test_cosine_ends_at_zero():
+    planned = plan(
+        override(
+            Config(),
+            ["train.schedule=cosine", "train.batch=256", "train.epochs=10"],
+        ),
+        2560,
+    )
+    assert planned.steps == 100
+    assert rate(planned, 50) == pytest.approx(0.008)
+    assert rate(planned, 75) == pytest.approx(0.008 * (1 - 2**-0.5), rel=1e-5)
+    assert rate(planned, 100) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_constant():
+    planned = plan(
+        override(Config(), ["train.schedule=constant", "train.batch=256"]), 256
+    )
+    assert rate(planned, 300) == pytest.approx(0.016)
