@@ -1,0 +1,62 @@
+"""A trained network on a validation split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.evaluation import Evaluator
+from efficientnet_tf.training.run import open_data
+from efficientnet_tf.training.strategy import describe_devices, make_strategy
+from efficientnet_tf.training.trained import load_trained
+
+
+def evaluate(
+    config: Config,
+    model_dir: str,
+    *,
+    strategy: tf.distribute.Strategy | None = None,
+) -> dict[str, Any]:
+    """Evaluates a checkpoint of a run, averaged and raw weights.
+
+    Args:
+        config: Says which checkpoint, and on what data.
+        model_dir: The run.
+        strategy: The devices; None for all GPUs, else the CPU.
+
+    Returns:
+        `top1, top5, loss, raw_top1, raw_top5, images` and what they are of.
+
+    Raises:
+        InputError: There is no such run, or the data has other classes.
+        RunError: Records are missing or too many.
+    """
+    strategy = strategy or make_strategy("")
+    checkpoint = config.evaluate.checkpoint
+    with strategy.scope():
+        trained = load_trained(model_dir, checkpoint=checkpoint)
+    dataset = open_data(config.data, trained.network.classes)
+    evaluator = Evaluator(
+        trained.network,
+        dataset,
+        batch=config.evaluate.batch,
+        crop_padding=config.data.crop_padding,
+        strategy=strategy,
+    )
+    scores = evaluator(trained.model)
+    raw = scores if trained.raw is trained.model else evaluator(trained.raw)
+    return {
+        "model": trained.network.name,
+        "data": dataset.name,
+        "checkpoint": checkpoint,
+        "step": trained.step,
+        "top1": scores.top1,
+        "top5": scores.top5,
+        "loss": scores.loss,
+        "raw_top1": raw.top1,
+        "raw_top5": raw.top5,
+        "validation_images": scores.images,
+        "devices": describe_devices(strategy),
+    }

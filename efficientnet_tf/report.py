@@ -1,0 +1,146 @@
+"""Tables at the end of long work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from efficientnet_tf.data.dataset import RecordDataset
+    from efficientnet_tf.predict import Prediction
+
+# Where nobody watches, lines are as long as they need to be.
+PIPE_WIDTH = 200
+
+Rows = list[tuple[str, str]]
+
+
+def console() -> Console:
+    """Where tables go: stdout, at the terminal's width."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def figures(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+    """Names and values side by side."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def run_rows(result: Mapping[str, Any]) -> Rows:
+    """What `result.json` says, for people."""
+    return [
+        (
+            "trained",
+            f"{result['steps']:,} steps, {result['epochs']:.1f} epochs of "
+            f"{result['data']} on {result['devices']}, {result['precision']}",
+        ),
+        *_score_rows(result),
+        ("images per second", f"{result['images_per_second']:.0f}, training"),
+        *export_rows(result),
+    ]
+
+
+def evaluation_rows(result: Mapping[str, Any]) -> Rows:
+    """What an evaluation found, for people."""
+    return [
+        (
+            "checkpoint",
+            f"{result['checkpoint']}, after {result['step']:,} steps",
+        ),
+        ("data", result["data"]),
+        *_score_rows(result),
+        ("loss", f"{result['loss']:.4f}"),
+    ]
+
+
+def export_facts(
+    report: Mapping[str, Any], files: Sequence[str], out: str
+) -> dict[str, Any]:
+    """What an export leaves for `result.json`.
+
+    Args:
+        report: The int8 export's report, as plain values.
+        files: Paths of files besides those that it names.
+        out: Its folder.
+    """
+    import tensorflow as tf
+
+    made = [report["file"]]
+    if report["compiled"]:
+        made.append(report["compiled"]["file"])
+    paths = [*files, *(os.path.join(out, name) for name in made)]
+    return {
+        "int8_top1": report["comparison"]["int8_top1"],
+        "int8_agreement": report["comparison"]["agreement"],
+        "int8_float_top1": report["comparison"]["float_top1"],
+        "int8_images": report["comparison"]["images"],
+        "not_compiled": report["not_compiled"],
+        "files": {path: tf.io.gfile.stat(path).length for path in paths},
+    }
+
+
+def export_rows(exported: Mapping[str, Any]) -> Rows:
+    """What `export_facts` says, for people."""
+    rows = [
+        (
+            "int8 top-1",
+            f"{exported['int8_top1']:.4f} on {exported['int8_images']:,} "
+            f"images, where float has {exported['int8_float_top1']:.4f}",
+        ),
+        ("int8 agrees with float", f"{exported['int8_agreement']:.4f}"),
+    ]
+    if exported["not_compiled"]:
+        rows.append(("not compiled", exported["not_compiled"]))
+    rows += [
+        (path, f"{size / 1e6:.2f} MB")
+        for path, size in exported["files"].items()
+    ]
+    return rows
+
+
+def predictions(predicted: Iterable[Prediction]) -> Table:
+    """The likeliest classes of images, a row each."""
+    table = Table(title="predictions", title_justify="left")
+    table.add_column("image", overflow="fold")
+    table.add_column("class")
+    table.add_column("probability", justify="right")
+    for prediction in predicted:
+        table.add_section()
+        image = prediction.image
+        for guess in prediction.guesses:
+            table.add_row(image, guess.label, f"{guess.probability:.4f}")
+            image = ""
+    return table
+
+
+def dataset_facts(dataset: RecordDataset) -> dict[str, Any]:
+    """What `prepare` made."""
+    return {
+        "path": dataset.path,
+        "classes": dataset.classes,
+        "train_images": dataset.train.images,
+        "train_shards": len(dataset.train.files),
+        "validation_images": dataset.validation.images,
+        "validation_shards": len(dataset.validation.files),
+    }
+
+
+def _score_rows(result: Mapping[str, Any]) -> Rows:
+    return [
+        (
+            f"top-{count}",
+            f"{result[f'top{count}']:.4f} averaged weights, "
+            f"{result[f'raw_top{count}']:.4f} raw weights, "
+            f"{result['validation_images']:,} images",
+        )
+        for count in (1, 5)
+    ]

@@ -1,0 +1,370 @@
+r"""EfficientNets: train, evaluate, predict, export, prepare, describe.
+
+usage: python main.py [VERB] [FLAGS]
+
+  train             train and evaluate a network, then export it (the default)
+  evaluate          top-1 and top-5 of a trained network
+  predict IMAGE...  the likeliest classes of image files
+  export            write a trained network as .keras and as int8 .tflite
+  prepare           turn a folder of class folders of images into TFRecords
+  describe          print a network as a table, or all networks
+
+For example:
+
+  python main.py
+      A small network on scikit-learn's handwritten digits, on this machine.
+
+  python main.py --tpu=NAME --model=efficientnet-b4 \
+      --data_dir=gs://bucket/imagenet --model_dir=gs://bucket/run
+      The original's recipe on a TPU.
+
+  python main.py prepare --from=photos --out=records --shards=8
+  python main.py --data_dir=records --model=efficientnet-lite0 \
+      --model_dir=runs/mine --set model.pixels=128 --set train.epochs=20 \
+      --set train.batch=64
+  python main.py predict cat.jpg dog.png --model_dir=runs/mine
+      A network for your own images.
+
+  python main.py --config=runs/mine/config.json --model_dir=runs/again
+      The same experiment again.
+
+A run that was stopped goes on when the same command is given again. Without
+--data_dir the data are the digits and the recipe is configs/digits.py; with
+it, the recipe is the original's for ImageNet unless --config says otherwise.
+Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Before any import of TensorFlow, whose start-up messages are for its makers.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+from rich.table import Table
+
+from efficientnet_tf import report
+from efficientnet_tf.errors import InputError, RunError, near
+from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.config_files import load_config, override
+
+DIGITS = Path(__file__).parent / "configs" / "digits.py"
+
+
+def train(given: flags.FlagValues) -> None:
+    """Trains, evaluates, exports, and shows what came out."""
+    from efficientnet_tf.training import loop
+    from efficientnet_tf.training.run import open_run
+    from efficientnet_tf.training.strategy import make_strategy
+
+    strategy = make_strategy(given.tpu)
+    run = open_run(_config(given), given.model_dir)
+    finished = run.model_dir.result()
+    if finished and "files" in finished:
+        print(f"{run.model_dir.path} is finished:", file=sys.stderr)
+    result = loop.train(run.config, run.model_dir.path, strategy=strategy)
+    if "files" not in result:
+        exported = _export(given, run.model_dir.path, run.model_dir.export)
+        result = {**result, **exported}
+        run.model_dir.write_result(result)
+    rows = [*report.run_rows(result), ("everything", run.model_dir.path)]
+    _show(given, result, report.figures(result["model"], rows))
+
+
+def evaluate(given: flags.FlagValues) -> None:
+    """Evaluates a trained network."""
+    from efficientnet_tf.evaluate import evaluate
+    from efficientnet_tf.training.strategy import make_strategy
+
+    path = _model_dir(given)
+    strategy = make_strategy(given.tpu)
+    result = evaluate(_config(given), path, strategy=strategy)
+    rows = report.evaluation_rows(result)
+    _show(given, result, report.figures(result["model"], rows))
+
+
+def predict(given: flags.FlagValues, images: Sequence[str]) -> None:
+    """Classifies image files."""
+    from efficientnet_tf.predict import predict
+    from efficientnet_tf.training.trained import load_trained
+
+    if not images:
+        raise InputError("predict: name at least one image file")
+    path = _model_dir(given)
+    checkpoint = _config(given).evaluate.checkpoint
+    predictions = predict(load_trained(path, checkpoint=checkpoint), images)
+    _show(
+        given,
+        [dataclasses.asdict(prediction) for prediction in predictions],
+        report.predictions(predictions),
+    )
+
+
+def export(given: flags.FlagValues) -> None:
+    """Writes a trained network for other programs and for Coral."""
+    from efficientnet_tf.training.model_dir import ModelDir
+
+    path = _model_dir(given)
+    exported = _export(given, path, given.out or ModelDir(path).export)
+    rows = report.export_rows(exported)
+    _show(given, exported, report.figures(f"export of {path}", rows))
+
+
+def prepare(given: flags.FlagValues) -> None:
+    """Turns a folder of class folders into TFRecords."""
+    from efficientnet_tf.data.prepare import prepare
+
+    for name in ("from", "out"):
+        if not given[name].value:
+            raise InputError(f"prepare: --{name}=FOLDER is missing")
+    dataset = prepare(
+        str(given["from"].value),
+        given.out,
+        shards=given.shards,
+        holdout=given.holdout,
+        seed=given.seed,
+    )
+    facts = report.dataset_facts(dataset)
+    rows = [(name, f"{value:,}" if isinstance(value, int) else value)
+            for name, value in facts.items()]  # fmt: skip
+    _show(given, facts, report.figures(dataset.name, rows))
+
+
+def describe(given: flags.FlagValues) -> None:
+    """Prints a network, or all of them, without TensorFlow."""
+    from efficientnet_tf import describe as tables
+
+    if not (given.model or given.config or given.set):
+        _show(given, tables.every_network(), tables.variants_table())
+        return
+    base = load_config(given.config) if given.config else Config()
+    network = override(base, _settings(given)).model.network()
+    _show(given, tables.describe(network), tables.network_table(network))
+
+
+class Verb(NamedTuple):
+    """What the first word of a command line stands for."""
+
+    run: Callable[..., None]
+    flags: frozenset[str]
+
+
+_RUN = {"model", "data_dir", "model_dir", "config", "set", "json"}
+VERBS = {
+    "train": Verb(train, frozenset(_RUN | {"tpu", "compiler"})),
+    "evaluate": Verb(evaluate, frozenset(_RUN | {"tpu"})),
+    "predict": Verb(predict, frozenset(_RUN - {"data_dir"})),
+    "export": Verb(export, frozenset(_RUN | {"out", "compiler"})),
+    "prepare": Verb(
+        prepare,
+        frozenset({"from", "out", "shards", "holdout", "seed", "json"}),
+    ),
+    "describe": Verb(describe, frozenset({"model", "config", "set", "json"})),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a command line and returns its exit code."""
+    given = define_flags()
+    try:
+        verb, words = _parse(given, arguments)
+        if verb == "help":
+            print(f"{__doc__}\nflags:\n{_flag_help(given)}")
+        elif verb == "predict":
+            predict(given, words)
+        else:
+            VERBS[verb].run(given)
+    except (InputError, RunError) as error:
+        # One line, whatever the error quotes.
+        print(f"main.py: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        print(
+            "main.py: interrupted; the same command goes on from the last "
+            "checkpoint",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def define_flags() -> flags.FlagValues:
+    """The flags of all verbs, with nothing given yet."""
+    given = flags.FlagValues()
+
+    def text(name: str, means: str) -> None:
+        flags.DEFINE_string(name, "", means, flag_values=given)
+
+    text("model", "Network that `describe` lists; short for model.name.")
+    text(
+        "tpu",
+        "A TPU's name, grpc://ADDRESS, or local on a TPU VM; empty for all "
+        "GPUs if there are any, else the CPU.",
+    )
+    text(
+        "data_dir",
+        "TFRecords in the layout of ImageNet, local or gs://; short for "
+        "data.dir; empty for the digits.",
+    )
+    text(
+        "model_dir",
+        "The run's directory, local or gs://; empty for a folder under runs/, "
+        "named by model and data.",
+    )
+    text("config", "FILE.py, FILE.py:VARIANT or the config.json of a run.")
+    flags.DEFINE_multi_string(
+        "set",
+        [],
+        "SECTION.FIELD=VALUE, as often as needed; see "
+        "efficientnet_tf/training/config.py.",
+        flag_values=given,
+    )
+    flags.DEFINE_bool(
+        "json", False, "Print JSON instead of tables.", flag_values=given
+    )
+    text("from", "prepare: the folder of class folders.")
+    text("out", "prepare, export: the folder to write.")
+    flags.DEFINE_integer(
+        "shards",
+        None,
+        "prepare: training files to write; by size if not given.",
+        lower_bound=1,
+        flag_values=given,
+    )
+    flags.DEFINE_float(
+        "holdout",
+        0.2,
+        "prepare: share of each class held out for validation, where the "
+        "folder does not say.",
+        flag_values=given,
+    )
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "prepare: decides the order and what is held out.",
+        flag_values=given,
+    )
+    text("compiler", "train, export: edgetpu_compiler, if not on the PATH.")
+    return given
+
+
+def _parse(
+    given: flags.FlagValues, arguments: Sequence[str]
+) -> tuple[str, list[str]]:
+    """Reads the command line; returns the verb and the words behind it."""
+    try:
+        _, *words = given(["main.py", *_without_help(arguments)])
+    except flags.UnrecognizedFlagError as error:
+        raise InputError(
+            f"unknown flag --{error.flagname}: {near(error.flagname, given)}"
+        ) from None
+    except flags.Error as error:
+        raise InputError(str(error)) from None
+    if words[:1] == ["help"] or len(_without_help(arguments)) < len(arguments):
+        return "help", []
+    verb, *words = words or ["train"]
+    if verb not in VERBS:
+        raise InputError(f"unknown verb {verb!r}: {near(verb, VERBS)}")
+    if words and verb != "predict":
+        raise InputError(
+            f"{verb}: unexpected {words[0]!r}; flags look like --model=NAME"
+        )
+    for name in given:
+        if given[name].present and name not in VERBS[verb].flags:
+            raise InputError(
+                f"{verb} has no flag --{name}: "
+                f"{near(name, sorted(VERBS[verb].flags))}"
+            )
+    return verb, words
+
+
+def _without_help(arguments: Sequence[str]) -> list[str]:
+    asks = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
+    return [word for word in arguments if word not in asks]
+
+
+def _flag_help(given: flags.FlagValues) -> str:
+    return "\n".join(f"  --{name:12}{given[name].help}" for name in given)
+
+
+def _config(given: flags.FlagValues) -> Config:
+    """The config that a command line speaks of.
+
+    It starts from --config, else from the run in --model_dir, else from the
+    digits or, where --data_dir names other data, from the original's recipe.
+    """
+    return override(_base_config(given), _settings(given))
+
+
+def _settings(given: flags.FlagValues) -> list[str]:
+    """--set, and the flags that are short for one."""
+    said = []
+    if given.model:
+        said.append(f"model.name={given.model}")
+    if given.data_dir:
+        said.append(f"data.dir={given.data_dir}")
+        # What a run knows of its own data must not be said of other data.
+        for field in ("train_images", "validation_images", "first_label"):
+            said.append(f"data.{field}=none")
+    return [*said, *given.set]
+
+
+def _base_config(given: flags.FlagValues) -> Config:
+    if given.config:
+        return load_config(given.config)
+    if given.model_dir:
+        from efficientnet_tf.training.model_dir import ModelDir
+
+        present = ModelDir(given.model_dir).config()
+        if present:
+            return present
+    return Config() if given.data_dir else load_config(str(DIGITS))
+
+
+def _model_dir(given: flags.FlagValues) -> str:
+    if not given.model_dir:
+        raise InputError("--model_dir is missing: name the directory of a run")
+    return str(given.model_dir)
+
+
+def _export(
+    given: flags.FlagValues, model_dir: str, out: str
+) -> dict[str, Any]:
+    """Exports a run's averaged weights; returns figures and file sizes."""
+    from edgetpu.export import export as export_int8
+    from efficientnet_tf.export import export_keras
+    from efficientnet_tf.training.run import open_data
+    from efficientnet_tf.training.trained import load_trained
+
+    config = _config(given)
+    trained = load_trained(model_dir, checkpoint=config.export.checkpoint)
+    keras_file = export_keras(trained, out)
+    exported = export_int8(
+        trained,
+        open_data(config.data, trained.network.classes),
+        out,
+        calibration_images=config.export.calibration_images,
+        verify_images=config.export.verify_images,
+        compiler=given.compiler or None,
+    )
+    return report.export_facts(exported.to_dict(), [keras_file], out)
+
+
+def _show(given: flags.FlagValues, facts: Any, table: Table) -> None:
+    if given.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        report.console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
