@@ -18,7 +18,9 @@ CONFIGS = {
     "digits": Config(
         model=ModelConfig(
             name="efficientnet-lite0",
-            pixels=32,
+            pixels=48,
+            dropout=0.0,
+            drop_path=0.0,
             batch_norm_momentum=0.9,
         ),
         data=DataConfig(
@@ -28,14 +30,14 @@ CONFIGS = {
             crop_padding=0,
         ),
         train=TrainConfig(
-            epochs=16,
-            batch=64,
-            learning_rate_per_256=0.032,
+            epochs=6,
+            batch=16,
+            learning_rate_per_256=0.016,
             schedule="cosine",
-            warmup_epochs=2,
+            warmup_epochs=1,
             average_decay=0.99,
-            steps_per_call=12,
+            steps_per_call=30,
         ),
-        evaluate=EvaluateConfig(batch=128, every_epochs=2),
+        evaluate=EvaluateConfig(batch=128, every_epochs=1),
     ),
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from efficientnet_tf.predict import Prediction
 
 # Where nobody watches, lines are as long as they need to be.
-PIPE_WIDTH = 200
+PIPE_WIDTH = 120
 
 Rows = list[tuple[str, str]]
 
@@ -101,7 +101,7 @@ def export_rows(exported: Mapping[str, Any]) -> Rows:
     if exported["not_compiled"]:
         rows.append(("not compiled", exported["not_compiled"]))
     rows += [
-        (path, f"{size / 1e6:.2f} MB")
+        (f"{size / 1e6:.2f} MB", path)
         for path, size in exported["files"].items()
     ]
     return rows

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import keras
 
-from efficientnet_tf.modeling.layers import BatchNorm, Dropout
+from efficientnet_tf.errors import InputError, near
+from efficientnet_tf.modeling.layers import BatchNorm, Dropout, Pointwise
 from efficientnet_tf.networks import Activation, Block, Network, network
 
 BATCH_NORM_MOMENTUM = 0.99
 BATCH_NORM_EPSILON = 1e-3
 
-Layers = Literal["keras", "replicated"]
+Layers = Literal["keras", "training"]
 
-_LAYERS: dict[Layers, tuple[type[keras.Layer], type[keras.Layer]]] = {
-    "keras": (keras.layers.BatchNormalization, keras.layers.Dropout),
-    "replicated": (BatchNorm, Dropout),
+
+class _Kinds(NamedTuple):
+    """The layers that there are two of."""
+
+    batch_norm: type[keras.Layer]
+    dropout: type[keras.Layer]
+    pointwise: type[keras.Layer]
+
+
+_LAYERS: dict[Layers, _Kinds] = {
+    "keras": _Kinds(
+        keras.layers.BatchNormalization,
+        keras.layers.Dropout,
+        keras.layers.Conv2D,
+    ),
+    "training": _Kinds(BatchNorm, Dropout, Pointwise),
 }
 
 _ACTIVATIONS: dict[Activation, str] = {
@@ -59,10 +73,10 @@ def build(
             None for the published one.
         batch_norm_momentum: Weight of the past in the moving statistics.
         dtype: Dtype policy; None for Keras's global one.
-        layers: "keras" takes Keras's own batch norm and dropout, so that the
-            model saves and loads with Keras alone. "replicated" takes ours,
-            which are faster on a CPU and right across replicas. The weights
-            are the same, name by name.
+        layers: "keras" takes Keras's own layers, so that the model saves and
+            loads with Keras alone. "training" takes ours where they are
+            faster on a CPU or right across replicas. The weights are the
+            same, name by name.
 
     Returns:
         A functional model with layers named as in keras.applications.
@@ -97,12 +111,20 @@ def build_network(
     layers: Layers = "keras",
 ) -> keras.Model:
     """Builds a resolved network; see `build` for the arguments."""
+    for field, value in (("channels", channels), ("batch_size", batch_size)):
+        if value is not None and value < 1:
+            raise InputError(f"{field} {value} must be at least 1")
+    if not 0 <= batch_norm_momentum < 1:
+        raise InputError(
+            f"batch_norm_momentum {batch_norm_momentum} must be in [0, 1)"
+        )
+    if layers not in _LAYERS:
+        raise InputError(f"unknown layers {layers!r}: {near(layers, _LAYERS)}")
     make = _Maker(
         activation=_ACTIVATIONS[network.activation],
         momentum=batch_norm_momentum,
         policy=keras.dtype_policies.get(dtype or keras.config.dtype_policy()),
-        batch_norm_layer=_LAYERS[layers][0],
-        dropout_layer=_LAYERS[layers][1],
+        kinds=_LAYERS[layers],
     )
     shape = (network.pixels, network.pixels, channels)
     images = keras.Input(shape, batch_size=batch_size, name="images")
@@ -133,8 +155,7 @@ class _Maker:
     activation: str
     momentum: float
     policy: keras.DTypePolicy
-    batch_norm_layer: type[keras.Layer]
-    dropout_layer: type[keras.Layer]
+    kinds: _Kinds
 
     def block(self, x: keras.KerasTensor, block: Block) -> keras.KerasTensor:
         """A mobile inverted bottleneck, fused or not."""
@@ -197,7 +218,9 @@ class _Maker:
         stride: int = 1,
         bias: bool = False,
     ) -> keras.KerasTensor:
-        return keras.layers.Conv2D(
+        pointwise = kernel == stride == 1
+        layer = self.kinds.pointwise if pointwise else keras.layers.Conv2D
+        return layer(
             channels,
             kernel,
             strides=stride,
@@ -232,7 +255,7 @@ class _Maker:
         )(x)
 
     def norm(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        return self.batch_norm_layer(
+        return self.kinds.batch_norm(
             momentum=self.momentum,
             epsilon=BATCH_NORM_EPSILON,
             dtype=self.policy,
@@ -251,7 +274,7 @@ class _Maker:
         rate: float,
         noise_shape: tuple[int | None, ...] | None = None,
     ) -> keras.KerasTensor:
-        return self.dropout_layer(
+        return self.kinds.dropout(
             rate, noise_shape=noise_shape, dtype=self.policy, name=name
         )(x)
 

@@ -63,6 +63,7 @@ class Network:
         head: Channels of the head, before pooling.
         activation: Activation everywhere but after a projection.
         dropout: Probability of dropping a pooled feature in training.
+        drop_path: Drop probability that the blocks' linear ramp aims at.
         normalization: What the family's published weights expect of pixels.
     """
 
@@ -74,6 +75,7 @@ class Network:
     head: int
     activation: Activation
     dropout: float
+    drop_path: float
     normalization: Normalization
 
 
@@ -131,6 +133,7 @@ def network(
         head=_end_width(variant, family.head),
         activation=family.activation,
         dropout=variant.dropout if dropout is None else dropout,
+        drop_path=variant.family.drop_path,
         normalization=family.normalization,
     )
 

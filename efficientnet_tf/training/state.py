@@ -63,7 +63,7 @@ def create_state(network: Network, config: Config, policy: str) -> TrainState:
             network,
             batch_norm_momentum=config.model.batch_norm_momentum,
             dtype=policy,
-            layers="replicated",
+            layers="training",
         )
 
     model = averaged = make()

@@ -1,0 +1,255 @@
+"""The whole way from a trained network to files for Coral."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from edgetpu.calibrate import calibration_images
+from edgetpu.compiler import (
+    Compiled,
+    CompileError,
+    compile_model,
+    find_compiler,
+    how_to_compile,
+)
+from edgetpu.graph import Graph, read_graph
+from edgetpu.quantize import quantize
+from edgetpu.report import CompiledFile, ExportReport, Port
+from edgetpu.samples import picked_examples
+from edgetpu.verify import Comparison, compare, structural_problems
+from efficientnet_tf.data.dataset import RecordDataset
+from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.files import replacing, write_text
+from efficientnet_tf.training.trained import TrainedModel
+
+REPORT = "export.json"
+LABELS = "labels.txt"
+
+
+class ExportError(RunError):
+    """The file was written, but the compiler would not take it whole."""
+
+
+def export(
+    trained: TrainedModel,
+    dataset: RecordDataset,
+    out: str,
+    *,
+    calibration_images: int,
+    verify_images: int,
+    compiler: str | None = None,
+) -> ExportReport:
+    """Quantises a network, compares, compiles it where that can be done.
+
+    Writes `NAME_int8.tflite`, `labels.txt` and `export.json`, and where there
+    is a compiler `NAME_int8_edgetpu.tflite` and its output in `.log`.
+
+    Args:
+        trained: What to export.
+        dataset: Calibrates with its training and compares on its validation
+            split.
+        out: A folder, local or `gs://`; made where it is missing.
+        calibration_images: How many at most.
+        verify_images: How many at most.
+        compiler: See `find_compiler`.
+
+    Raises:
+        InputError: An argument does not fit; nothing was written.
+        ExportError: The compiler would not take the file whole. It and the
+            report were written.
+        CompileError: The compiler failed. The same.
+    """
+    _check(trained, dataset, calibration_images, verify_images)
+    program = find_compiler(compiler)
+    _make_folder(out)
+    files = _Files(out, f"{trained.network.name}_int8")
+    files.remove_compiled()
+
+    content, calibrated = _quantized(trained, dataset, calibration_images)
+    files.write(files.int8, content)
+    write_text(
+        files.path(LABELS), "".join(f"{label}\n" for label in trained.labels)
+    )
+    problems = structural_problems(content, pixels=trained.network.pixels)
+    comparison = _compared(trained, dataset, content, verify_images)
+    compiled, failure = None, None
+    if program and not problems:
+        _say(f"compiling with {program}")
+        try:
+            compiled = files.write_compiled(
+                compile_model(program, content, files.stem)
+            )
+        except CompileError as error:
+            failure = error
+    report = ExportReport(
+        network=trained.network.name,
+        step=trained.step,
+        dataset=dataset.name,
+        pixels=trained.network.pixels,
+        crop_padding=trained.config.data.crop_padding,
+        classes=trained.network.classes,
+        file=files.int8,
+        bytes=len(content),
+        **_described(read_graph(content)),
+        calibration_images=calibrated,
+        comparison=comparison,
+        problems=tuple(problems),
+        compiled=compiled,
+        not_compiled=None
+        if compiled
+        else _reason(files.path(files.int8), problems, failure),
+    )
+    text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
+    write_text(files.path(REPORT), text + "\n")
+    if problems:
+        raise ExportError(
+            f"{files.path(files.int8)} was written, but is not fit for the "
+            f"Edge TPU: {'; '.join(problems)}"
+        )
+    if failure:
+        raise CompileError(
+            f"{failure.reason}; {files.path(files.int8)} was written. "
+            "The compiler said:",
+            failure.output,
+        ) from failure
+    return report
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Names in the folder; a file appears whole or not at all."""
+
+    folder: str
+    stem: str
+
+    @property
+    def int8(self) -> str:
+        return f"{self.stem}.tflite"
+
+    @property
+    def compiled(self) -> str:
+        return f"{self.stem}_edgetpu.tflite"
+
+    @property
+    def log(self) -> str:
+        return f"{self.stem}_edgetpu.log"
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def write(self, name: str, content: bytes) -> None:
+        with (
+            replacing(self.path(name)) as temporary,
+            tf.io.gfile.GFile(temporary, "wb") as file,
+        ):
+            file.write(content)
+
+    def remove_compiled(self) -> None:
+        """An earlier export's file must not stand beside a newer one's."""
+        for name in (REPORT, self.compiled, self.log):
+            if tf.io.gfile.exists(self.path(name)):
+                tf.io.gfile.remove(self.path(name))
+
+    def write_compiled(self, compiled: Compiled) -> CompiledFile:
+        self.write(self.compiled, compiled.content)
+        write_text(self.path(self.log), compiled.output)
+        return CompiledFile(
+            file=self.compiled,
+            bytes=len(compiled.content),
+            output=self.log,
+            log=compiled.log,
+        )
+
+
+def _check(
+    trained: TrainedModel,
+    dataset: RecordDataset,
+    calibration_images: int,
+    verify_images: int,
+) -> None:
+    for name, value in (
+        ("calibration_images", calibration_images),
+        ("verify_images", verify_images),
+    ):
+        if value < 1:
+            raise InputError(f"{name} {value} must be at least 1")
+    classes = trained.network.classes
+    if classes != len(trained.labels):
+        raise InputError(
+            f"the network has {classes} classes and the run "
+            f"{len(trained.labels)} labels; they must be as many"
+        )
+    if dataset.labels != trained.labels:
+        raise InputError(
+            f"{dataset.path} has other classes than the run was trained on; "
+            "give --data_dir with the same ones"
+        )
+
+
+def _make_folder(path: str) -> None:
+    try:
+        tf.io.gfile.makedirs(path)
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"--out {path!r} cannot be made a folder ({error.message})"
+        ) from error
+
+
+def _quantized(
+    trained: TrainedModel, dataset: RecordDataset, images: int
+) -> tuple[bytes, int]:
+    """The int8 file, and from how many real images."""
+    pictures = calibration_images(
+        dataset,
+        images=images,
+        pixels=trained.network.pixels,
+        crop_padding=trained.config.data.crop_padding,
+    )
+    count = len(pictures) - 2
+    _say(f"quantising {trained.network.name} with {count} training images")
+    return quantize(trained.network, trained.model, pictures), count
+
+
+def _compared(
+    trained: TrainedModel, dataset: RecordDataset, content: bytes, images: int
+) -> Comparison:
+    count = min(images, dataset.validation.images)
+    _say(f"comparing int8 with float on {count} validation images")
+    examples = picked_examples(
+        dataset,
+        "validation",
+        images=images,
+        pixels=trained.network.pixels,
+        crop_padding=trained.config.data.crop_padding,
+    )
+    return compare(trained.network, trained.model, content, examples)
+
+
+def _described(graph: Graph) -> dict[str, Any]:
+    ports = {}
+    for name, places in (("input", graph.inputs), ("output", graph.outputs)):
+        tensor = graph.tensors[places[0]]
+        ports[name] = Port(
+            tensor.dtype, tensor.shape, tensor.scale[0], tensor.zero_point[0]
+        )
+    return {**ports, "operators": graph.counts()}
+
+
+def _reason(
+    path: str, problems: list[str], failure: CompileError | None
+) -> str:
+    if problems:
+        return f"not tried: {problems[0]}"
+    if failure:
+        return failure.reason
+    return how_to_compile(path)
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)

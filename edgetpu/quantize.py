@@ -1,0 +1,152 @@
+"""From a float network to a file in which everything is int8."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edgetpu.graph import read_graph
+from edgetpu.quiet import quiet
+from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.modeling.build import build_network
+from efficientnet_tf.networks import Network, Normalization
+
+# The converted network's input is x = (pixel - 127) / 128. The uint8 with
+# scale 1/128 and zero point 127 that stands for x is the pixel itself.
+INPUT = Normalization((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+INPUT_SCALE = 1 / 128
+INPUT_ZERO_POINT = 127
+
+
+def quantize(network: Network, model: keras.Model, images: np.ndarray) -> bytes:
+    """Converts a network to full-integer TensorFlow Lite.
+
+    The file takes raw pixels, uint8 `[1, pixels, pixels, 3]`, and gives the
+    softmax, uint8 `[1, classes]` with scale 1/256. The same network and images
+    give the same bytes.
+
+    Args:
+        network: What the model was built from.
+        model: Normalised images -> logits, as `build_network` makes it.
+        images: uint8 `[n, pixels, pixels, 3]`, with an all-0 and an all-255
+            image among them: see `calibration_images`.
+
+    Returns:
+        The content of a `.tflite` file.
+
+    Raises:
+        InputError: The network has no classes, or the images another size.
+        RunError: The input's quantisation does not allow raw pixels.
+    """
+    if not network.classes:
+        raise InputError(
+            f"classes 0: {network.name} without a classifier has no scores to "
+            "export; give it classes"
+        )
+    side = network.pixels
+    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):
+        raise InputError(
+            f"calibration images are {images.dtype} {list(images.shape)}, "
+            f"not uint8 [n, {side}, {side}, 3]"
+        )
+
+    def calibration() -> Iterator[list[np.ndarray]]:
+        for image in images:
+            yield [(image[np.newaxis] - np.float32(127)) / np.float32(128)]
+
+    with quiet(), warnings.catch_warnings():
+        # It asks for statistics although it measures them by itself.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs")
+        converter = tf.lite.TFLiteConverter.from_keras_model(
+            device_model(network, model)
+        )
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = calibration
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+        ]
+        converter.inference_input_type = tf.uint8
+        converter.inference_output_type = tf.uint8
+        # Runtimes before TensorFlow Lite 2.10, Coral's own 2.5 among them,
+        # silently compute garbage where a dense layer has a scale per channel.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = (  # noqa: E501
+            True
+        )
+        content: bytes = converter.convert()
+    _check_input(content)
+    return content
+
+
+def device_model(network: Network, model: keras.Model) -> keras.Model:
+    """Rebuilds a network as it goes to the device.
+
+    Args:
+        network: What the model was built from.
+        model: Normalised images -> logits.
+
+    Returns:
+        A float32 model of a batch of one, whose every shape is static:
+        x = (pixel - 127) / 128, `[1, pixels, pixels, 3]` -> softmax
+        `[1, classes]`. Its name and its layers' are fixed: they end up in the
+        file.
+    """
+    inner = build_network(network, batch_size=1, dtype="float32")
+    _copy_weights(model, inner)
+    shape = (network.pixels, network.pixels, 3)
+    inputs = keras.Input(shape, batch_size=1, name="pixels")
+    x = inputs
+    if network.normalization != INPUT:
+        x = _renormalize(x, network.normalization)
+    scores = keras.layers.Softmax(dtype="float32", name="scores")(inner(x))
+    return keras.Model(inputs, scores, name=f"{network.name}-device")
+
+
+def _renormalize(
+    x: keras.KerasTensor, normalization: Normalization
+) -> keras.KerasTensor:
+    """Maps (pixel - 127) / 128 to (pixel - mean) / std, channel by channel.
+
+    A depthwise 1x1 convolution runs on the Edge TPU, and having one weight
+    and one scale per channel, int8 holds its weights exactly. Folded into the
+    stem instead, the shift would be wrong at the border: the stem pads with
+    zeros, which are the mean here and would be pixel 127 there.
+    """
+    mean, std = np.asarray(normalization.mean), np.asarray(normalization.std)
+    layer = keras.layers.DepthwiseConv2D(
+        1, dtype="float32", name="normalization"
+    )
+    x = layer(x)
+    factor = np.asarray(INPUT.std) / std
+    shift = (np.asarray(INPUT.mean) - mean) / std
+    layer.set_weights([factor.reshape(1, 1, 3, 1), shift])
+    return x
+
+
+def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copies by path: two models may list their weights in other orders."""
+    values = {variable.path: variable for variable in source.weights}
+    wanted = {variable.path for variable in target.weights}
+    different = sorted(wanted ^ set(values))
+    if different:
+        raise InputError(
+            f"the model's weights are not those of {target.name}: "
+            f"{different[0]} is in one of them only"
+        )
+    for variable in target.weights:
+        variable.assign(keras.ops.cast(values[variable.path], "float32"))
+
+
+def _check_input(content: bytes) -> None:
+    graph = read_graph(content)
+    tensor = graph.tensors[graph.inputs[0]]
+    found = (tensor.dtype, tensor.scale, tensor.zero_point)
+    if found != ("uint8", (INPUT_SCALE,), (INPUT_ZERO_POINT,)):
+        raise RunError(
+            f"the input came out as {tensor.dtype}, scale {tensor.scale}, "
+            f"zero point {tensor.zero_point}, not uint8, scale 1/128, zero "
+            "point 127: calibrate with an all-0 and an all-255 image"
+        )

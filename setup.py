@@ -1,0 +1,81 @@
+"""Metadata and extras. Settings of tools live in pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def version() -> str:
+    """Reads the version without importing the package."""
+    text = (ROOT / "efficientnet_tf" / "__init__.py").read_text()
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    if found is None:
+        raise ValueError("efficientnet_tf/__init__.py has no __version__")
+    return found[1]
+
+
+# What describes a network and prepares an image, on any host.
+BASE = [
+    "absl-py>=2.1,<3",
+    "numpy>=2.0,<3",
+    "pillow>=11,<14",
+    "rich>=13,<16",
+]
+
+# Runs .tflite files; brings no TensorFlow, Keras or SciPy.
+EDGE = ["ai-edge-litert>=2.1,<3"]
+
+# What every host that trains has besides a TensorFlow.
+TRAIN = [
+    *EDGE,
+    "keras>=3.12,<3.16",
+    "scikit-learn>=1.5,<2",
+    "tensorboard~=2.20.0",
+]
+
+# `tensorflow` and `tensorflow-tpu` own the same files and must never meet in
+# one environment, so that neither is in the base install: an extra picks one.
+CPU = [*TRAIN, "tensorflow==2.20.*"]
+GPU = [*TRAIN, "tensorflow[and-cuda]==2.20.*"]
+# tensorflow-tpu asks for libtpu~=0.0.14, but importing it aborts from libtpu
+# 0.0.32 on. The client looks up TPUs by name; installed later, on its own, it
+# would downgrade protobuf and break TensorFlow.
+TPU = [
+    *TRAIN,
+    "tensorflow-tpu==2.20.0",
+    "libtpu==0.0.21",
+    "cloud-tpu-client==0.10",
+]
+TEST = [*CPU, "pytest>=8,<10"]
+DEV = [*TEST, "mypy>=1.13,<3", "pre-commit>=4,<5", "ruff>=0.9,<1"]
+
+setup(
+    name="efficientnet-tf",
+    version=version(),
+    description=(
+        "EfficientNets on TensorFlow: found, scaled, trained, put on Coral"
+    ),
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    # tensorflow-tpu, libtpu and TensorFlow were tried together on 3.11 only.
+    python_requires="==3.11.*",
+    packages=find_packages(include=["efficientnet_tf*", "edgetpu*"]),
+    package_data={"efficientnet_tf": ["py.typed"], "edgetpu": ["py.typed"]},
+    py_modules=[],
+    install_requires=BASE,
+    extras_require={
+        "cpu": CPU,
+        "gpu": GPU,
+        "tpu": TPU,
+        "edge": EDGE,
+        "test": TEST,
+        "dev": DEV,
+    },
+)

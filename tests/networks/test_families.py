@@ -1,0 +1,141 @@
+"""The tables against the original's, typed as its documents print them."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from efficientnet_tf.networks import network, variants
+from efficientnet_tf.networks.families import VARIANTS
+
+# Source: tensorflow/tpu models/official/efficientnet at 7dc921f, its graphs.
+STAGES = {
+    "efficientnet-b0": "16x1 24x2 40x2 80x3 112x3 192x4 320x1",
+    "efficientnet-b1": "16x2 24x3 40x3 80x4 112x4 192x5 320x2",
+    "efficientnet-b2": "16x2 24x3 48x3 88x4 120x4 208x5 352x2",
+    "efficientnet-b3": "24x2 32x3 48x3 96x5 136x5 232x6 384x2",
+    "efficientnet-b4": "24x2 32x4 56x4 112x6 160x6 272x8 448x2",
+    "efficientnet-b5": "24x3 40x5 64x5 128x7 176x7 304x9 512x3",
+    "efficientnet-b6": "32x3 40x6 72x6 144x8 200x8 344x11 576x3",
+    "efficientnet-b7": "32x4 48x7 80x7 160x10 224x10 384x13 640x4",
+    "efficientnet-b8": "32x4 56x8 88x8 176x11 248x11 424x15 704x4",
+    "efficientnet-l2": "72x6 104x11 176x11 344x16 480x16 824x22 1376x6",
+    "efficientnet-lite0": "16x1 24x2 40x2 80x3 112x3 192x4 320x1",
+    "efficientnet-lite1": "16x1 24x3 40x3 80x4 112x4 192x5 320x1",
+    "efficientnet-lite2": "16x1 24x3 48x3 88x4 120x4 208x5 352x1",
+    "efficientnet-lite3": "24x1 32x3 48x3 96x5 136x5 232x6 384x1",
+    "efficientnet-lite4": "24x1 32x4 56x4 112x6 160x6 272x8 448x1",
+    "efficientnet-edgetpu-S": "24x1 32x2 48x4 96x5 144x4 192x2",
+    "efficientnet-edgetpu-M": "24x2 32x3 48x5 96x6 144x5 192x3",
+    "efficientnet-edgetpu-L": "32x2 40x3 56x6 112x7 176x6 232x3",
+}
+
+
+def test_every_variant_has_its_stages_typed_here() -> None:
+    assert list(STAGES) == variants()
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stage_widths_and_repeats(name: str) -> None:
+    stages = itertools.groupby(
+        network(name).blocks, key=lambda block: (block.stage, block.outputs)
+    )
+    words = [f"{width}x{len(list(group))}" for (_, width), group in stages]
+    assert " ".join(words) == STAGES[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "kernels", "strides"),
+    [
+        ("efficientnet-b0", "3 3 5 3 5 5 3", "1 2 2 2 1 2 1"),
+        ("efficientnet-lite0", "3 3 5 3 5 5 3", "1 2 2 2 1 2 1"),
+        ("efficientnet-edgetpu-S", "3 3 3 5 5 5", "1 2 2 2 1 2"),
+    ],
+)
+def test_kernels_and_strides(name: str, kernels: str, strides: str) -> None:
+    firsts = [block for block in network(name).blocks if block.name[1] == "a"]
+    assert " ".join(str(block.kernel) for block in firsts) == kernels
+    assert " ".join(str(block.stride) for block in firsts) == strides
+
+
+@pytest.mark.parametrize("name", variants())
+def test_only_the_first_block_of_a_stage_strides(name: str) -> None:
+    for block in network(name).blocks:
+        if not block.name.endswith("a"):
+            assert block.stride == 1
+            assert block.inputs == block.outputs
+
+
+def test_squeeze_widths_of_b0() -> None:
+    squeezes = [block.squeeze for block in network("efficientnet-b0").blocks]
+    expected = "8 4 6 6 10 10 20 20 20 28 28 28 48 48 48 48"
+    assert squeezes == [int(width) for width in expected.split()]
+
+
+@pytest.mark.parametrize("name", variants())
+def test_only_the_b_family_squeezes(name: str) -> None:
+    squeezes = [bool(block.squeeze) for block in network(name).blocks]
+    b_family = name.startswith(("efficientnet-b", "efficientnet-l2"))
+    assert squeezes == [b_family] * len(squeezes)
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "inputs", "expanded", "second"),
+    [
+        # The first block declares 24 input channels, scaled, times 4.
+        ("efficientnet-edgetpu-S", 32, 32, 96, None),
+        # The second counts what really comes in.
+        ("efficientnet-edgetpu-M", 32, 32, 96, 96),
+        ("efficientnet-edgetpu-L", 40, 40, 128, 128),
+    ],
+)
+def test_edgetpu_expands_from_declared_channels(
+    name: str, stem: int, inputs: int, expanded: int, second: int | None
+) -> None:
+    resolved = network(name)
+    assert resolved.stem == stem
+    first = resolved.blocks[0]
+    assert (first.inputs, first.expanded) == (inputs, expanded)
+    if second:
+        assert resolved.blocks[1].name == "1b"
+        assert resolved.blocks[1].expanded == second
+    # "noskip" in the original's first stage.
+    assert not any(
+        block.residual for block in resolved.blocks if block.stage == 1
+    )
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_lite_keeps_its_ends(number: int) -> None:
+    name = f"efficientnet-lite{number}"
+    resolved = network(name)
+    assert (resolved.stem, resolved.head) == (32, 1280)
+    repeats = [
+        sum(block.stage == stage for block in resolved.blocks)
+        for stage in (1, 7)
+    ]
+    assert repeats == [1, 1]
+    # The widths of those stages do scale.
+    ends = [resolved.blocks[0].outputs, resolved.blocks[-1].outputs]
+    scaled = {1.0: [16, 320], 1.1: [16, 352], 1.2: [24, 384], 1.4: [24, 448]}
+    assert ends == scaled[VARIANTS[name].width]
+
+
+@pytest.mark.parametrize(
+    ("name", "activation", "classes", "mean", "std"),
+    [
+        ("efficientnet-b0", "swish", 1000, 123.675, 58.395),
+        ("efficientnet-l2", "swish", 1000, 123.675, 58.395),
+        ("efficientnet-lite0", "relu6", 1000, 127.0, 128.0),
+        ("efficientnet-edgetpu-S", "relu", 1001, 127.0, 128.0),
+    ],
+)
+def test_what_a_family_shares(
+    name: str, activation: str, classes: int, mean: float, std: float
+) -> None:
+    resolved = network(name)
+    assert resolved.activation == activation
+    assert resolved.classes == classes
+    assert resolved.normalization.mean[0] == mean
+    assert resolved.normalization.std[0] == std

@@ -1,0 +1,97 @@
+"""Every image counted exactly once, whatever the batch and the replicas."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from efficientnet_tf.data.dataset import Shards
+from efficientnet_tf.data.pipeline import evaluation_examples
+from efficientnet_tf.data.preprocess import normalize
+from efficientnet_tf.errors import RunError
+from efficientnet_tf.modeling.build import build_network
+from efficientnet_tf.networks import network
+from efficientnet_tf.training.evaluation import Evaluator, Scores
+
+IMAGES = 13
+
+
+@pytest.fixture
+def tiny_network(tiny):
+    return network(tiny, classes=3)
+
+
+def evaluator(network, dataset, batch, strategy=None):
+    return Evaluator(
+        network,
+        dataset,
+        batch=batch,
+        crop_padding=0,
+        strategy=strategy or tf.distribute.get_strategy(),
+    )
+
+
+def by_hand(model, network, squares) -> Scores:
+    """Image by image, in NumPy."""
+    top1, loss = 0, 0.0
+    examples = evaluation_examples(
+        squares, "validation", pixels=32, crop_padding=0
+    )
+    for image, label in examples:
+        inputs = normalize(image[tf.newaxis], network.normalization)
+        logits = model(inputs, training=False).numpy()[0].astype(float)
+        top1 += int(np.argmax(logits) == int(label))
+        loss += np.log(np.exp(logits).sum()) - logits[int(label)]
+    return Scores(top1 / IMAGES, 1.0, loss / IMAGES, IMAGES)
+
+
+@pytest.mark.parametrize("batch", [1, 4, 13, 14, 500])
+def test_batches_do_not_matter(tiny_network, squares, batch):
+    keras.utils.set_random_seed(1)
+    model = build_network(tiny_network)
+    scores = evaluator(tiny_network, squares, batch)(model)
+    expected = by_hand(model, tiny_network, squares)
+    assert scores.images == IMAGES
+    assert scores.top1 == pytest.approx(expected.top1)
+    assert scores.top5 == 1.0
+    assert scores.loss == pytest.approx(expected.loss, rel=1e-4)
+
+
+def test_replicas_do_not_matter(tiny_network, squares):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        model = build_network(tiny_network)
+    scores = evaluator(tiny_network, squares, 5, strategy)(model)
+    keras.utils.set_random_seed(1)
+    expected = by_hand(build_network(tiny_network), tiny_network, squares)
+    assert scores.images == IMAGES
+    assert scores.top1 == pytest.approx(expected.top1)
+    assert scores.loss == pytest.approx(expected.loss, rel=1e-4)
+
+
+def test_the_same_of_all_classes_is_no_credit(tiny_network, squares):
+    model = build_network(tiny_network)
+    dense = model.get_layer("predictions")
+    dense.set_weights([np.zeros_like(w) for w in dense.get_weights()])
+    scores = evaluator(tiny_network, squares, 4)(model)
+    labels = [
+        int(label)
+        for _, label in evaluation_examples(
+            squares, "validation", pixels=32, crop_padding=0
+        )
+    ]
+    # The lowest class wins a tie.
+    assert scores.top1 == pytest.approx(labels.count(0) / IMAGES)
+    assert scores.loss == pytest.approx(np.log(3), rel=1e-5)
+
+
+@pytest.mark.parametrize(("said", "batch"), [(12, 4), (12, 12), (14, 4)])
+def test_a_wrong_number_of_records_is_an_error(
+    tiny_network, squares, said, batch
+):
+    wrong = replace(squares, validation=Shards(squares.validation.files, said))
+    with pytest.raises(RunError, match=f"{said} were expected"):
+        evaluator(tiny_network, wrong, batch)(build_network(tiny_network))
