@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,19 @@ class _SplitCPU:
 
 
 sys.meta_path.insert(0, _SplitCPU)
+
+
+@pytest.fixture(scope="session")
+def mirrored() -> Any:
+    """The strategy over both replicas.
+
+    One for all tests: TensorFlow numbers the exchanges of a second one of the
+    same devices alike, and takes them for those of the first.
+    """
+    import tensorflow as tf
+
+    devices = [f"CPU:{number}" for number in range(REPLICAS)]
+    return tf.distribute.MirroredStrategy(devices)
 
 
 @pytest.fixture(scope="session")

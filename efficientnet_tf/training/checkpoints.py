@@ -9,6 +9,8 @@ from efficientnet_tf.training.config import Which
 from efficientnet_tf.training.model_dir import ModelDir
 from efficientnet_tf.training.state import TrainState
 
+REASON_CHARACTERS = 200
+
 
 class Checkpoints:
     """Saves a training and brings it back.
@@ -47,11 +49,7 @@ class Checkpoints:
         path = manager.latest_checkpoint
         if path is None:
             return False
-        try:
-            status = self._contents.restore(path)
-            status.assert_existing_objects_matched()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
-            raise RunError(f"{path} cannot be restored: {error}") from error
+        restore(self._contents, path)
         return True
 
     def save(self) -> None:
@@ -66,6 +64,22 @@ class Checkpoints:
 
     def _step(self) -> int:
         return int(self._state.step.numpy())
+
+
+def restore(contents: tf.train.Checkpoint, path: str) -> None:
+    """Brings variables back, all that `contents` names.
+
+    Raises:
+        RunError: The checkpoint has not all of them, in the same shapes, or
+            cannot be read.
+    """
+    try:
+        status = contents.restore(path)
+        status.assert_existing_objects_matched().expect_partial()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        # TensorFlow's message goes on with the values of the variables.
+        reason = " ".join(str(error).split())[:REASON_CHARACTERS]
+        raise RunError(f"{path} cannot be restored: {reason}") from error
 
 
 def _manager(

@@ -14,6 +14,7 @@ from efficientnet_tf.data.pipeline import evaluation_examples
 from efficientnet_tf.data.preprocess import normalize
 from efficientnet_tf.errors import RunError
 from efficientnet_tf.networks import Network
+from efficientnet_tf.training.failures import device_errors
 
 STEPS_PER_CALL = 16
 
@@ -86,7 +87,9 @@ class Evaluator:
         Raises:
             RunError: The records are not as many as they should be.
         """
-        call = self._calls.setdefault(id(model), self._make_call(model))
+        if id(model) not in self._calls:
+            self._calls[id(model)] = self._make_call(model)
+        call = self._calls[id(model)]
         iterator = iter(self._batches)
         sums = np.zeros(4)
         # The last batch always has room for one image too many, so that
@@ -94,7 +97,8 @@ class Evaluator:
         steps = self._images // self._batch + 1
         for start in range(0, steps, STEPS_PER_CALL):
             count = min(STEPS_PER_CALL, steps - start)
-            sums += call(iterator, tf.constant(count)).numpy()
+            with device_errors("evaluation"):
+                sums += call(iterator, tf.constant(count)).numpy()
         images, top1, top5, loss = (float(value) for value in sums)
         if images != self._images:
             raise RunError(

@@ -17,6 +17,7 @@ from efficientnet_tf.progress import Advance, progress
 from efficientnet_tf.training.checkpoints import Checkpoints
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.evaluation import Evaluator, Scores
+from efficientnet_tf.training.failures import device_errors
 from efficientnet_tf.training.model_dir import Metrics
 from efficientnet_tf.training.plan import Plan, plan
 from efficientnet_tf.training.run import Run, open_run
@@ -141,7 +142,8 @@ class _Training:
                 before = self._step
                 steps = planned.next_stop(before) - before
                 began = time.monotonic()
-                waited = float(call(batches, tf.constant(steps)).numpy())
+                with device_errors(f"training after step {before}"):
+                    waited = float(call(batches, tf.constant(steps)).numpy())
                 spent = (
                     steps * run.config.train.batch,
                     time.monotonic() - began,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.networks import Network
+from efficientnet_tf.training.checkpoints import restore
 from efficientnet_tf.training.config import Config, Which
 from efficientnet_tf.training.model_dir import ModelDir
 
@@ -67,11 +68,7 @@ def load_trained(model_dir: str, *, checkpoint: Which = "last") -> TrainedModel:
         model={weight.path: weight.value for weight in raw.weights},
         progress={"step": step},
     )
-    try:
-        status = contents.restore(path)
-        status.assert_existing_objects_matched().expect_partial()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
-        raise RunError(f"{path} cannot be restored: {error}") from error
+    restore(contents, path)
     return TrainedModel(
         config=config,
         network=network,

@@ -109,12 +109,6 @@ def test_statistics_stay_float32_under_bfloat16() -> None:
     close(layer.moving_mean, np.mean(rounded, axis=(0, 1, 2)), atol=1e-4)
 
 
-@pytest.fixture(scope="module")
-def two() -> tf.distribute.Strategy:
-    """Two replicas on the two logical CPU devices."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
 def on_each(
     strategy: tf.distribute.Strategy, step: Callable[[tf.Tensor], object]
 ) -> object:
@@ -133,7 +127,7 @@ def on_each(
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_two_replicas_share_statistics(
-    two: tf.distribute.Strategy, dtype: str
+    mirrored: tf.distribute.Strategy, dtype: str
 ) -> None:
     theirs = norm_of(keras.layers.BatchNormalization)
     inputs = tf.cast(features(dtype), tf.float32)
@@ -143,7 +137,7 @@ def test_two_replicas_share_statistics(
         loss = weighted(expected, tf.range(4))
     expected_gradient = tape.gradient(loss, inputs)
 
-    with two.scope():
+    with mirrored.scope():
         ours = norm_of(BatchNorm)
 
     def step(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -157,7 +151,7 @@ def test_two_replicas_share_statistics(
             tf.cast(tape.gradient(loss, part), tf.float32),
         )
 
-    outputs, gradient = on_each(two, step)
+    outputs, gradient = on_each(mirrored, step)
     atol = 1e-4 if dtype == "float32" else 5e-2
     close(outputs, expected, atol)
     close(gradient, expected_gradient, atol)
@@ -197,7 +191,7 @@ def test_the_announcement_ends_with_its_step() -> None:
 
 
 def test_two_replicas_draw_what_one_would(
-    two: tf.distribute.Strategy,
+    mirrored: tf.distribute.Strategy,
 ) -> None:
     def step(rows: tf.Tensor) -> tf.Tensor:
         del rows
@@ -206,7 +200,7 @@ def test_two_replicas_draw_what_one_would(
 
     with training_moment(3, tf.constant(5)):
         expected = replica_uniform("drop", tf.constant(SHAPE))
-    close(on_each(two, step), expected, atol=0)
+    close(on_each(mirrored, step), expected, atol=0)
 
 
 def dropped(layer: Dropout, step: int, shape: tuple[int, ...]) -> np.ndarray:

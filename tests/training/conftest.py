@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,8 @@ COLOURS = ((220, 40, 40), (40, 200, 60), (50, 60, 220))
 IMAGES = {"train": (16, 14, 10), "validation": (7, 6)}
 
 
-@pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[str]:
     """Registers a network of two blocks; its name."""
     stages = (
         Stage("mbconv", 1, 3, 2, 2, 8, se=0.25),
@@ -36,10 +37,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> str:
     family = Family(
         stages, "swish", families.IMAGENET, stem=8, head=16, drop_path=0.2
     )
-    monkeypatch.setitem(
-        families.VARIANTS, "tiny", Variant(family, 1.0, 1.0, SIDE, 0.2)
-    )
-    return "tiny"
+    variant = Variant(family, 1.0, 1.0, SIDE, 0.2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(families.VARIANTS, "tiny", variant)
+        yield "tiny"
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +76,7 @@ def squares(squares_dir: Path) -> RecordDataset:
     return open_dataset(str(squares_dir))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(tiny: str, squares_dir: Path) -> Config:
     """Three epochs of the tiny network on the squares, in a second or two."""
     return Config(

@@ -59,12 +59,11 @@ def test_batches_do_not_matter(tiny_network, squares, batch):
     assert scores.loss == pytest.approx(expected.loss, rel=1e-4)
 
 
-def test_replicas_do_not_matter(tiny_network, squares):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def test_replicas_do_not_matter(tiny_network, squares, mirrored):
     keras.utils.set_random_seed(1)
-    with strategy.scope():
+    with mirrored.scope():
         model = build_network(tiny_network)
-    scores = evaluator(tiny_network, squares, 5, strategy)(model)
+    scores = evaluator(tiny_network, squares, 5, mirrored)(model)
     keras.utils.set_random_seed(1)
     expected = by_hand(build_network(tiny_network), tiny_network, squares)
     assert scores.images == IMAGES

@@ -1,6 +1,7 @@
 """The loop against itself: resumed, split over replicas, killed."""
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,10 +37,10 @@ def without_times(rows):
     ]
 
 
-@pytest.fixture
-def whole(config, tmp_path):
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
     """An uninterrupted run: its directory and result."""
-    path = str(tmp_path / "whole")
+    path = str(tmp_path_factory.mktemp("runs") / "whole")
     return path, train(config, path)
 
 
@@ -96,7 +97,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     class Stop(Exception):
         pass
 
-    add = ModelDir.add_metrics
     report = loop._Training._report
 
     def stopping(self, pace, advance):
@@ -108,7 +108,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
         patch.setattr(loop._Training, "_report", stopping)
         with pytest.raises(Stop):
             train(config, path)
-    assert ModelDir.add_metrics is add
     train(config, path)
 
     for kind in ("model", "averaged", "optimizer"):
@@ -123,7 +122,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 
 
 def test_lines_of_steps_done_again_are_dropped(config, whole, tmp_path):
-    present = ModelDir(whole[0])
+    present = ModelDir(str(tmp_path))
+    shutil.copy(Path(whole[0]) / "metrics.jsonl", tmp_path)
     with open(present.join("metrics.jsonl"), "a") as file:
         file.write('{"step": 20, "epo')
     assert [row.step for row in present.metrics()] == [5, 10, 15]
@@ -156,10 +156,9 @@ def test_another_run_is_refused_and_left_alone(config, whole):
     assert after == before
 
 
-def test_two_replicas_equal_one(config, whole, tmp_path):
+def test_two_replicas_equal_one(config, whole, tmp_path, mirrored):
     path = str(tmp_path / "mirrored")
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    result = train(config, path, strategy=strategy)
+    result = train(config, path, strategy=mirrored)
     assert result["devices"] == "2 x CPU"
     for kind in ("model", "averaged"):
         expected, found = weights(whole[0], kind), weights(path, kind)
@@ -172,13 +171,12 @@ def test_two_replicas_equal_one(config, whole, tmp_path):
         assert two.loss == pytest.approx(one.loss, rel=1e-4)
 
 
-def test_replicas_must_divide_the_batch(config, tmp_path):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def test_replicas_must_divide_the_batch(config, tmp_path, mirrored):
     with pytest.raises(InputError, match=r"train.batch 7 .* 2 rep.*try 6"):
         train(
             override(config, ["train.batch=7"]),
             str(tmp_path / "x"),
-            strategy=strategy,
+            strategy=mirrored,
         )
     assert not (tmp_path / "x").exists()
 

@@ -39,10 +39,9 @@ def test_an_address_that_is_none():
         make_strategy("grpc://10.0.0.2:port")
 
 
-def test_a_batch_must_be_shared_equally():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    check_batch(6, strategy)
+def test_a_batch_must_be_shared_equally(mirrored):
+    check_batch(6, mirrored)
     with pytest.raises(InputError, match=r"train\.batch 9 .* try 8"):
-        check_batch(9, strategy)
+        check_batch(9, mirrored)
     with pytest.raises(InputError, match=r"train\.batch 1 .* try 2"):
-        check_batch(1, strategy)
+        check_batch(1, mirrored)

@@ -1,0 +1,328 @@
+"""The front door: what a person types, and what comes back."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import main
+from efficientnet_tf.networks import families
+from efficientnet_tf.networks.stages import Family, Stage, Variant
+
+ROOT = Path(__file__).parents[1]
+COLOURS = {"blue": (40, 60, 220), "green": (40, 200, 60), "red": (220, 40, 40)}
+TINY = [
+    "--model=tiny",
+    "--set=model.batch_norm_momentum=0.9",
+    "--set=data.crop_padding=0",
+    "--set=train.epochs=5",
+    "--set=train.batch=6",
+    "--set=train.learning_rate_per_256=0.3",
+    "--set=train.average_decay=0.9",
+    "--set=train.precision=float32",
+]
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Registers a network of two blocks."""
+    stages = (
+        Stage("mbconv", 1, 3, 2, 2, 8, se=0.25),
+        Stage("fused", 1, 3, 2, 2, 8),
+    )
+    family = Family(stages, "relu6", families.IMAGENET, stem=8, head=16)
+    variant = Variant(family, 1.0, 1.0, 32, 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(families.VARIANTS, "tiny", variant)
+        yield "tiny"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of class folders: 60 PNGs and JPEGs."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (folder / name).mkdir()
+        for number in range(20):
+            noise = random.integers(-30, 31, (40, 50, 3))
+            pixels = np.clip(np.array(colour) + noise, 0, 255)
+            suffix = "png" if number % 2 else "jpg"
+            Image.fromarray(pixels.astype(np.uint8)).save(
+                folder / name / f"{number}.{suffix}"
+            )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def records(photos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("out") / "colours"
+    arguments = [f"--from={photos}", f"--out={folder}", "--shards=2"]
+    assert main.main(["prepare", *arguments]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tiny, records, tmp_path_factory):
+    """A run of the default verb, as the command line leaves it."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    command = [*TINY, f"--data_dir={records}", f"--model_dir={folder}"]
+    assert main.main(command) == 0
+    return folder
+
+
+def test_prepare_leaves_records_labels_and_a_manifest(records):
+    names = {file.name for file in records.iterdir()}
+    assert names == {
+        "train-00000-of-00002",
+        "train-00001-of-00002",
+        "validation-00000-of-00001",
+        "labels.txt",
+        "manifest.json",
+    }
+    assert (records / "labels.txt").read_text() == "blue\ngreen\nred\n"
+    manifest = json.loads((records / "manifest.json").read_text())
+    assert manifest["train"]["images"] == 48
+    assert manifest["validation"]["images"] == 12
+
+
+def test_the_run_leaves_what_it_should(run):
+    names = {file.name for file in run.iterdir()}
+    assert names == {
+        "best",
+        "checkpoints",
+        "config.json",
+        "export",
+        "labels.txt",
+        "metrics.jsonl",
+        "result.json",
+        "tensorboard",
+    }
+    result = json.loads((run / "result.json").read_text())
+    assert result["top1"] > 0.8
+    assert result["int8_agreement"] > 0.8
+    assert result["validation_images"] == result["int8_images"] == 12
+    for path, size in result["files"].items():
+        assert Path(path).stat().st_size == size
+    assert {Path(path).name for path in result["files"]} == {
+        "tiny.keras",
+        "tiny_int8.tflite",
+    }
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    keys = {
+        "step",
+        "epoch",
+        "loss",
+        "learning_rate",
+        "top1",
+        "top5",
+        "images_per_second",
+        "input_wait_seconds",
+    }
+    assert len(lines) == 5
+    assert all(set(json.loads(line)) == keys for line in lines)
+    assert json.loads(lines[-1])["top1"] == result["top1"]
+
+
+def test_the_same_command_again_says_finished(run, records, capsys):
+    before = (run / "result.json").read_bytes()
+    command = [*TINY, f"--data_dir={records}", f"--model_dir={run}"]
+    assert main.main(command) == 0
+    shown = capsys.readouterr()
+    assert "is finished" in shown.err
+    assert "top-1" in shown.out
+    assert (run / "result.json").read_bytes() == before
+
+
+def test_its_own_config_runs_it_again(run, tmp_path):
+    again = tmp_path / "again"
+    command = [f"--config={run}/config.json", f"--model_dir={again}"]
+    assert main.main(command) == 0
+    first, second = (
+        json.loads((folder / "result.json").read_text())
+        for folder in (run, again)
+    )
+    for figure in ("top1", "top5", "loss", "raw_top1", "int8_top1", "steps"):
+        assert first[figure] == second[figure]
+    configs = [
+        json.loads((folder / "config.json").read_text())["config"]
+        for folder in (run, again)
+    ]
+    assert configs[0] == configs[1]
+
+
+def test_evaluate(run, capsys):
+    assert main.main(["evaluate", f"--model_dir={run}", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    result = json.loads((run / "result.json").read_text())
+    for figure in ("top1", "top5", "raw_top1", "validation_images"):
+        assert found[figure] == result[figure]
+
+
+def test_evaluate_on_other_data(run, records, capsys):
+    command = ["evaluate", f"--model_dir={run}", f"--data_dir={records}"]
+    assert main.main(command) == 0
+    assert "top-1" in capsys.readouterr().out
+    command[-1] = "--data_dir=digits"
+    assert main.main(command) == 2
+    assert "classes 3 was given" in capsys.readouterr().err
+
+
+def test_predict(run, photos, capsys):
+    images = [str(photos / name / "1.png") for name in COLOURS]
+    command = ["predict", *images, f"--model_dir={run}", "--json"]
+    assert main.main(command) == 0
+    predictions = json.loads(capsys.readouterr().out)
+    assert [p["image"] for p in predictions] == images
+    best = [p["guesses"][0]["label"] for p in predictions]
+    assert best == list(COLOURS)
+    for prediction in predictions:
+        shares = [guess["probability"] for guess in prediction["guesses"]]
+        assert sum(shares) == pytest.approx(1.0, abs=1e-5)
+        assert shares == sorted(shares, reverse=True)
+
+
+def test_predict_names_what_is_no_image(run, tmp_path, capsys):
+    text = tmp_path / "a.jpg"
+    text.write_text("no picture")
+    for path in (text, tmp_path / "missing.jpg"):
+        assert main.main(["predict", str(path), f"--model_dir={run}"]) == 2
+        assert path.name in capsys.readouterr().err
+
+
+def test_export_to_another_folder(run, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["export", f"--model_dir={run}", f"--out={out}", "--json"]
+    assert main.main(command) == 0
+    facts = json.loads(capsys.readouterr().out)
+    result = json.loads((run / "result.json").read_text())
+    assert facts["int8_top1"] == result["int8_top1"]
+    assert "edgetpu-compiler" in facts["not_compiled"]
+    ours = (out / "tiny_int8.tflite").read_bytes()
+    assert ours == (run / "export" / "tiny_int8.tflite").read_bytes()
+
+
+def test_another_model_is_refused(run, records, capsys):
+    before = {f: f.read_bytes() for f in run.rglob("*") if f.is_file()}
+    command = [*TINY, f"--data_dir={records}", f"--model_dir={run}"]
+    command[0] = "--model=efficientnet-lite0"
+    assert main.main(command) == 2
+    said = capsys.readouterr().err
+    assert "model.name 'tiny', not 'efficientnet-lite0'" in said
+    assert {f: f.read_bytes() for f in run.rglob("*") if f.is_file()} == before
+
+
+def test_a_damaged_record_is_said_in_one_line(tiny, records, tmp_path, capsys):
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for file in records.iterdir():
+        content = bytearray(file.read_bytes())
+        if file.name.startswith("train-00001"):
+            content[len(content) // 2] ^= 1
+        (damaged / file.name).write_bytes(bytes(content))
+    command = [*TINY, f"--data_dir={damaged}", f"--model_dir={tmp_path}/run"]
+    assert main.main(command) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert "a file of records is damaged" in said[-1]
+
+
+WRONG = {
+    "trian": "unknown verb 'trian': did you mean train?",
+    "--modle=x": "unknown flag --modle: did you mean model",
+    "--model=efficientnet-b9": "did you mean efficientnet-b8",
+    "--set=train.epoch=5": "did you mean train.epochs",
+    "--set=trian.epochs=5": "did you mean train?",
+    "--set=train.batch=x": "train.batch 'x' must be a whole number",
+    "train now": "unexpected 'now'",
+    "describe --tpu=x": "describe has no flag --tpu",
+    "evaluate": "--model_dir is missing",
+    "evaluate --model_dir=nowhere": "holds no run",
+    "predict --model_dir=nowhere": "name at least one image",
+    "predict a.jpg": "--model_dir is missing",
+    "prepare": "--from=FOLDER is missing",
+    "prepare --from=nowhere --out=x": "nowhere",
+    "prepare --shards=many": "--shards",
+    "--config=nowhere.py": "no file nowhere.py",
+    "--data_dir=nowhere": "nowhere",
+    "--json=maybe": "--json",
+}
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    command, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main.main(command.split()) == 2
+    said = capsys.readouterr()
+    assert WRONG[command] in said.err
+    assert len(said.err.splitlines()) == 1
+    assert said.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def python(*arguments, code=0):
+    """Runs main.py in a process of its own; its output and errors."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("word", ["--help", "help", "-h"])
+def test_help_names_every_verb_and_flag(word, capsys):
+    assert main.main([word]) == 0
+    shown = capsys.readouterr().out
+    for verb in main.VERBS:
+        assert f"  {verb}" in shown
+    for flag in ("model", "tpu", "data_dir", "model_dir", "config", "set"):
+        assert f"--{flag}" in shown
+
+
+def test_describe_needs_no_tensorflow():
+    code = (
+        "import sys, main; "
+        "code = main.main(['describe', '--model=efficientnet-b0', '--json']); "
+        "sys.exit(code or int('tensorflow' in sys.modules))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    found = json.loads(shown.stdout)
+    assert found["name"] == "efficientnet-b0"
+    assert found["pixels"] == 224
+    assert found["trainable_parameters"] == 5_288_548
+    assert found["total_parameters"] == 5_288_548 + 42_016
+    assert found["macs"] == 385_814_752
+    assert found["blocks"] == 16
+    rows = found["table"]
+    assert sum(row["macs"] for row in rows) == found["macs"]
+
+
+def test_describe_takes_overrides(capsys):
+    command = ["describe", "--model=efficientnet-lite0"]
+    assert main.main([*command, "--set=model.classes=10", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["trainable_parameters"] == 4_652_008 - 990 * 1281
+    assert main.main(["describe"]) == 0
+    assert "efficientnet-edgetpu-L" in capsys.readouterr().out
+
+
+def test_a_tpu_that_is_not_there_is_said_in_one_line(tmp_path):
+    command = ["--tpu=local", f"--model_dir={tmp_path}/run"]
+    _, said = python(*command, code=1)
+    assert len(said.splitlines()) == 1
+    assert "pip install -e '.[tpu]'" in said
+    assert not (tmp_path / "run").exists()
