@@ -176,7 +176,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line and returns its exit code."""
     given = define_flags()
     try:
-        verb, words = _parse(given, arguments)
+        verb, words = parse(given, arguments)
         if verb == "help":
             print(f"{__doc__}\nflags:\n{_flag_help(given)}")
         elif verb == "predict":
@@ -257,7 +257,7 @@ def define_flags() -> flags.FlagValues:
     return given
 
 
-def _parse(
+def parse(
     given: flags.FlagValues, arguments: Sequence[str]
 ) -> tuple[str, list[str]]:
     """Reads the command line; returns the verb and the words behind it."""

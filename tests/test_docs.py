@@ -1,0 +1,71 @@
+"""Every command that the documentation shows can be given as it stands."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import main
+from edgetpu import __main__ as edgetpu
+from efficientnet_tf.training.config_files import load_config, override
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "main.py",
+    ROOT / "edgetpu" / "__main__.py",
+    *sorted((ROOT / "configs").glob("*.py")),
+]
+
+
+def commands(document: Path) -> list[str]:
+    """Shell commands in a document, lines that end in a backslash joined."""
+    text = re.sub(r"\\\n\s*", "", document.read_text())
+    found = re.findall(
+        r"^ *(?:.*&& )?(python (?:main\.py|-m edgetpu)\b[^`\n]*)$", text, re.M
+    )
+    return [command for command in found if "[" not in command]
+
+
+ALL = [
+    pytest.param(command, id=f"{document.name}: {command[:60]}")
+    for document in DOCUMENTS
+    for command in commands(document)
+]
+
+
+def test_commands_are_found():
+    assert len(ALL) >= 15
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_a_command_parses(command, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, program, *arguments = shlex.split(command)
+    if program == "-m":
+        values = edgetpu._flags()
+        edgetpu._parse(values, arguments[1:])
+        return
+    given = main.define_flags()
+    verb, words = main.parse(given, arguments)
+    assert verb in main.VERBS
+    assert bool(words) == (verb == "predict")
+    if given.config.endswith(".json"):
+        return
+    config = load_config(given.config or str(main.DIGITS))
+    assert override(config, given.set) is not None
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs").glob("*.py")))
+def test_every_config_can_be_made(file):
+    import runpy
+
+    for name in runpy.run_path(str(file))["CONFIGS"]:
+        assert load_config(f"{file}:{name}").model.network().pixels >= 32
+
+
+def test_the_imagenet_recipe_is_the_default():
+    from efficientnet_tf.training.config import Config
+
+    assert load_config(f"{ROOT}/configs/imagenet.py:b0") == Config()
