@@ -52,8 +52,8 @@ from typing import Any, NamedTuple
 from absl import flags
 from rich.table import Table
 
-from efficientnet_tf import report
-from efficientnet_tf.errors import InputError, RunError, near
+from efficientnet_tf import command_line, report
+from efficientnet_tf.errors import InputError, near
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.config_files import load_config, override
 
@@ -175,26 +175,18 @@ VERBS = {
 def main(arguments: Sequence[str]) -> int:
     """Runs a command line and returns its exit code."""
     given = define_flags()
-    try:
+    if command_line.asks_for_help(arguments):
+        print(f"{__doc__}\nflags:\n{command_line.flag_help(given)}")
+        return 0
+
+    def work() -> None:
         verb, words = parse(given, arguments)
-        if verb == "help":
-            print(f"{__doc__}\nflags:\n{_flag_help(given)}")
-        elif verb == "predict":
+        if verb == "predict":
             predict(given, words)
         else:
             VERBS[verb].run(given)
-    except (InputError, RunError) as error:
-        # One line, whatever the error quotes.
-        print(f"main.py: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    except KeyboardInterrupt:
-        print(
-            "main.py: interrupted; the same command goes on from the last "
-            "checkpoint",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
+
+    return command_line.run("main.py", work)
 
 
 def define_flags() -> flags.FlagValues:
@@ -261,16 +253,7 @@ def parse(
     given: flags.FlagValues, arguments: Sequence[str]
 ) -> tuple[str, list[str]]:
     """Reads the command line; returns the verb and the words behind it."""
-    try:
-        _, *words = given(["main.py", *_without_help(arguments)])
-    except flags.UnrecognizedFlagError as error:
-        raise InputError(
-            f"unknown flag --{error.flagname}: {near(error.flagname, given)}"
-        ) from None
-    except flags.Error as error:
-        raise InputError(str(error)) from None
-    if words[:1] == ["help"] or len(_without_help(arguments)) < len(arguments):
-        return "help", []
+    words = command_line.parse(given, arguments)
     verb, *words = words or ["train"]
     if verb not in VERBS:
         raise InputError(f"unknown verb {verb!r}: {near(verb, VERBS)}")
@@ -285,15 +268,6 @@ def parse(
                 f"{near(name, sorted(VERBS[verb].flags))}"
             )
     return verb, words
-
-
-def _without_help(arguments: Sequence[str]) -> list[str]:
-    asks = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
-    return [word for word in arguments if word not in asks]
-
-
-def _flag_help(given: flags.FlagValues) -> str:
-    return "\n".join(f"  --{name:12}{given[name].help}" for name in given)
 
 
 def _config(given: flags.FlagValues) -> Config:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from efficientnet_tf.errors import InputError, RunError, near
+from efficientnet_tf import command_line
+from efficientnet_tf.errors import InputError, near
 from efficientnet_tf.report import console, figures
 
 if TYPE_CHECKING:
@@ -53,22 +54,16 @@ def main(arguments: Sequence[str]) -> int:
     # TensorFlow and Keras read these when they are imported, further down.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    try:
-        values = _flags()
-        if not arguments or {"help", "--help", "-h", "-help"} & {*arguments}:
-            print(HELP + _flag_help(values))
-            return 0
+    values = _flags()
+    if not arguments or command_line.asks_for_help(arguments):
+        print(HELP + command_line.flag_help(values))
+        return 0
+
+    def work() -> None:
         _parse(values, arguments)
         _export(values)
-    except (InputError, RunError) as error:
-        # The compiler's words keep their lines; all else is one line,
-        # whatever it quotes.
-        words = str(error)
-        if not hasattr(error, "output"):
-            words = " ".join(words.split())
-        print(f"edgetpu: {words}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+
+    return command_line.run("edgetpu", work)
 
 
 def _flags() -> flags.FlagValues:
@@ -127,28 +122,8 @@ def _flags() -> flags.FlagValues:
     return values
 
 
-def _flag_help(values: flags.FlagValues) -> str:
-    names = [
-        f"  --{name}" + ("" if values[name].boolean else f"={name.upper()}")
-        for name in values
-    ]
-    width = max(map(len, names)) + 2
-    return "\n".join(
-        f"{shown:{width}}{values[name].help}"
-        for shown, name in zip(names, values, strict=True)
-    )
-
-
 def _parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
-    try:
-        # The parser skips what stands in the place of the program.
-        words = values(["edgetpu", *arguments])[1:]
-    except flags.UnrecognizedFlagError as error:
-        raise InputError(
-            f"unknown flag --{error.flagname}: {near(error.flagname, values)}"
-        ) from error
-    except flags.Error as error:
-        raise InputError(str(error)) from error
+    words = command_line.parse(values, arguments)
     if not words:
         raise InputError(f"say what to do: {near('', VERBS)}")
     if words[0] not in VERBS:

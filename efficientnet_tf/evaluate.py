@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from efficientnet_tf.training.config import Config
-from efficientnet_tf.training.evaluation import Evaluator
+from efficientnet_tf.training.evaluation import Evaluator, figures
 from efficientnet_tf.training.run import open_data
 from efficientnet_tf.training.strategy import describe_devices, make_strategy
 from efficientnet_tf.training.trained import load_trained
@@ -52,11 +52,6 @@ def evaluate(
         "data": dataset.name,
         "checkpoint": checkpoint,
         "step": trained.step,
-        "top1": scores.top1,
-        "top5": scores.top5,
-        "loss": scores.loss,
-        "raw_top1": raw.top1,
-        "raw_top5": raw.top5,
-        "validation_images": scores.images,
+        **figures(scores, raw),
         "devices": describe_devices(strategy),
     }

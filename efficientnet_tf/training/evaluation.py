@@ -36,6 +36,18 @@ class Scores:
     images: int
 
 
+def figures(averaged: Scores, raw: Scores) -> dict[str, float]:
+    """The scores of both kinds of weights, named as in `result.json`."""
+    return {
+        "top1": averaged.top1,
+        "top5": averaged.top5,
+        "loss": averaged.loss,
+        "raw_top1": raw.top1,
+        "raw_top5": raw.top5,
+        "validation_images": averaged.images,
+    }
+
+
 class Evaluator:
     """Evaluates models of one network on one data set."""
 

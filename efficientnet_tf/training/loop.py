@@ -16,7 +16,7 @@ from efficientnet_tf.networks import totals
 from efficientnet_tf.progress import Advance, progress
 from efficientnet_tf.training.checkpoints import Checkpoints
 from efficientnet_tf.training.config import Config
-from efficientnet_tf.training.evaluation import Evaluator, Scores
+from efficientnet_tf.training.evaluation import Evaluator, Scores, figures
 from efficientnet_tf.training.failures import device_errors
 from efficientnet_tf.training.model_dir import Metrics
 from efficientnet_tf.training.plan import Plan, plan
@@ -168,12 +168,7 @@ class _Training:
             "data": run.dataset.name,
             "steps": self._step,
             "epochs": self._step / self._plan.steps_per_epoch,
-            "top1": scores.top1,
-            "top5": scores.top5,
-            "loss": scores.loss,
-            "raw_top1": raw.top1,
-            "raw_top5": raw.top5,
-            "validation_images": scores.images,
+            **figures(scores, raw),
             "images_per_second": self._pace.images_per_second,
             "trainable_parameters": counts.trainable_parameters,
             "macs": counts.macs,

@@ -1,0 +1,75 @@
+"""What the project's programs share: flags, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+from efficientnet_tf.errors import InputError, RunError, near
+
+_HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
+
+
+def run(program: str, work: Callable[[], None]) -> int:
+    """Does the work of a program and gives its exit code.
+
+    Args:
+        program: Its name, which stands before an error.
+        work: What to do.
+
+    Returns:
+        0 when it went well, 1 where it failed, 2 where the input was wrong,
+        130 where it was interrupted.
+    """
+    try:
+        work()
+    except (InputError, RunError) as error:
+        print(f"{program}: {_shown(error)}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether the words of a command line ask what could be said."""
+    return arguments[:1] == ["help"] or not _HELP.isdisjoint(arguments)
+
+
+def parse(given: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
+    """Reads the flags of a command line; returns the other words.
+
+    Raises:
+        InputError: A flag is unknown, or its value does not fit it.
+    """
+    try:
+        # The parser takes the first word for the program's name.
+        return list(given(["", *arguments])[1:])
+    except flags.UnrecognizedFlagError as error:
+        raise InputError(
+            f"unknown flag --{error.flagname}: {near(error.flagname, given)}"
+        ) from None
+    except flags.Error as error:
+        raise InputError(str(error)) from None
+
+
+def flag_help(given: flags.FlagValues) -> str:
+    """A line for each flag."""
+    names = [
+        f"  --{name}" + ("" if given[name].boolean else f"={name.upper()}")
+        for name in given
+    ]
+    width = max(map(len, names)) + 2
+    return "\n".join(
+        f"{shown:{width}}{' '.join(given[name].help.split())}"
+        for shown, name in zip(names, given, strict=True)
+    )
+
+
+def _shown(error: Exception) -> str:
+    """One line, but for what another program said."""
+    text = str(error)
+    return text if hasattr(error, "output") else " ".join(text.split())
