@@ -30,11 +30,11 @@ CONFIGS = {
         ),
         train=TrainConfig(
             epochs=5,
-            batch=32,
+            batch=16,
             learning_rate_per_256=0.016,
             schedule="cosine",
             warmup_epochs=0.5,
-            average_decay=0.998,
+            average_decay=0.999,
             steps_per_call=40,
         ),
         evaluate=EvaluateConfig(batch=200),

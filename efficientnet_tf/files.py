@@ -19,6 +19,14 @@ def write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
+def read_text(path: str) -> str | None:
+    """Reads a UTF-8 file; None where there is none."""
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return bytes(file.read()).decode()
+
+
 @contextmanager
 def replacing(path: str) -> Iterator[str]:
     """Gives a hidden name beside `path` to write, then renames it to `path`.

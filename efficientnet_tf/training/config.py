@@ -18,6 +18,9 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["exponential", "cosine", "constant"]
 Which = Literal["last", "best"]
 
+# The largest seed that NumPy's global generator takes.
+MAX_SEED = 2**32 - 1
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -165,6 +168,10 @@ class TrainConfig:
             _positive(f"train.{name}", getattr(self, name))
         for name in ("batch", "steps_per_call", "checkpoints"):
             _at_least(f"train.{name}", getattr(self, name), 1)
+        if self.seed > MAX_SEED:
+            raise InputError(
+                f"train.seed {self.seed} must be at most {MAX_SEED}"
+            )
         for name in ("warmup_epochs", "weight_decay", "seed"):
             _at_least(f"train.{name}", getattr(self, name), 0)
         for name in (

@@ -13,6 +13,12 @@ from efficientnet_tf.errors import InputError, near
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.fields import declared, parse
 
+_UNKNOWN_DATA = {
+    "train_images": None,
+    "validation_images": None,
+    "first_label": None,
+}
+
 
 def load_config(spec: str) -> Config:
     """Reads a config.
@@ -28,13 +34,13 @@ def load_config(spec: str) -> Config:
     path, _, variant = spec.partition(".py:")
     if variant:
         path += ".py"
+    if path.endswith(".json"):
+        return _from_json(path)
     if not Path(path).is_file():
         raise InputError(
             f"--config {spec}: no file {path}; "
             "give FILE.py, FILE.py:VARIANT or a run's config.json"
         )
-    if path.endswith(".json"):
-        return _from_json(path)
     if not path.endswith(".py"):
         raise InputError(f"--config {spec} must end in .py or .json")
     return _from_python(path, variant)
@@ -42,6 +48,8 @@ def load_config(spec: str) -> Config:
 
 def override(config: Config, settings: Iterable[str]) -> Config:
     """Replaces fields by what was said on the command line.
+
+    Another `data.dir` leaves open how many images and classes there are.
 
     Args:
         config: What to start from.
@@ -60,6 +68,10 @@ def override(config: Config, settings: Iterable[str]) -> Config:
             )
         kind = _field_type(section, field)
         changes.setdefault(section, {})[field] = parse(name, kind, text)
+    if "dir" in changes.get("data", {}):
+        # What was known of the old data says nothing of the new.
+        changes["data"] = _UNKNOWN_DATA | changes["data"]
+        changes["model"] = {"classes": None} | changes.get("model", {})
     return dataclasses.replace(
         config,
         **{
@@ -83,6 +95,8 @@ def from_dict(values: dict[str, dict[str, Any]]) -> Config:
     sections = get_type_hints(Config)
     built = {}
     for section, fields in values.items():
+        if not isinstance(fields, dict):
+            raise InputError(f"section {section!r} must hold fields")
         for field in fields:
             _field_type(section, field)
         built[section] = sections[section](**fields)
@@ -90,18 +104,50 @@ def from_dict(values: dict[str, dict[str, Any]]) -> Config:
 
 
 def _from_json(path: str) -> Config:
+    if "://" in path:
+        # Only here, so that local files need no TensorFlow.
+        from efficientnet_tf.files import read_text
+
+        text = read_text(path)
+    else:
+        text = (
+            Path(path).read_text(encoding="utf-8")
+            if Path(path).is_file()
+            else None
+        )
+    if text is None:
+        raise InputError(f"--config {path}: no file of that name")
+    return from_json(text, f"--config {path}")
+
+
+def from_json(text: str, name: str) -> Config:
+    """Reads the text of a `config.json`.
+
+    Args:
+        text: Its content.
+        name: What to call it in an error.
+
+    Raises:
+        InputError: It is not the config of a run.
+    """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        values = content["config"]
-    except (ValueError, KeyError, TypeError) as error:
+        return from_dict(json.loads(text)["config"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"--config {path} is not the config.json of a run: {error}"
+            f"{name} is not the config.json of a run: {error}"
         ) from None
-    return from_dict(values)
 
 
 def _from_python(path: str, variant: str) -> Config:
-    configs = runpy.run_path(path).get("CONFIGS")
+    try:
+        configs = runpy.run_path(path).get("CONFIGS")
+    except InputError:
+        raise
+    # Whatever a user's own file may raise.
+    except Exception as error:
+        raise InputError(
+            f"--config {path}: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(configs, dict) or not configs:
         raise InputError(
             f"--config {path} must define CONFIGS, a dict from name to Config"

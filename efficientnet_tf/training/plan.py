@@ -24,8 +24,9 @@ class Plan:
         schedule: How it falls.
         decay_steps: Steps between two falls of "exponential".
         decay_factor: What such a fall multiplies by.
-        evaluate_steps: Steps between two evaluations.
-        checkpoint_steps: Steps between two checkpoints.
+        evaluate_steps: Steps between two evaluations, which come after the
+            nearest whole step.
+        checkpoint_steps: The same between two checkpoints.
         steps_per_call: Most steps between two reports.
     """
 
@@ -36,25 +37,25 @@ class Plan:
     schedule: Schedule
     decay_steps: float
     decay_factor: float
-    evaluate_steps: int
-    checkpoint_steps: int
+    evaluate_steps: float
+    checkpoint_steps: float
     steps_per_call: int
 
     def evaluates(self, step: int) -> bool:
         """Whether the network is evaluated after this many steps."""
-        return step == self.steps or step % self.evaluate_steps == 0
+        return step == self.steps or _is_due(step, self.evaluate_steps)
 
     def saves(self, step: int) -> bool:
         """Whether a checkpoint is written after this many steps."""
-        return step == self.steps or step % self.checkpoint_steps == 0
+        return step == self.steps or _is_due(step, self.checkpoint_steps)
 
     def next_stop(self, step: int) -> int:
         """The step at which the host looks again."""
         return min(
             self.steps,
             step + self.steps_per_call,
-            _next_multiple(step, self.evaluate_steps),
-            _next_multiple(step, self.checkpoint_steps),
+            _next_due(step, self.evaluate_steps),
+            _next_due(step, self.checkpoint_steps),
         )
 
 
@@ -84,15 +85,20 @@ def plan(config: Config, train_images: int) -> Plan:
         schedule=train.schedule,
         decay_steps=train.decay_epochs * steps_per_epoch,
         decay_factor=train.decay_factor,
-        evaluate_steps=_period(config.evaluate.every_epochs, steps_per_epoch),
-        checkpoint_steps=_period(train.checkpoint_epochs, steps_per_epoch),
+        evaluate_steps=max(1, config.evaluate.every_epochs * steps_per_epoch),
+        checkpoint_steps=max(1, train.checkpoint_epochs * steps_per_epoch),
         steps_per_call=train.steps_per_call,
     )
 
 
-def _period(epochs: float, steps_per_epoch: float) -> int:
-    return max(1, round(epochs * steps_per_epoch))
+def _is_due(step: int, period: float) -> bool:
+    """Whether a multiple of the period, rounded, is this step."""
+    return step == round(round(step / period) * period)
 
 
-def _next_multiple(step: int, period: int) -> int:
-    return (step // period + 1) * period
+def _next_due(step: int, period: float) -> int:
+    """The first step behind this one that is due."""
+    count = int(step / period)
+    while round(count * period) <= step:
+        count += 1
+    return round(count * period)

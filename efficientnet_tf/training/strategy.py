@@ -68,9 +68,10 @@ def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:
         if tpu != "local":
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (tf.errors.OpError, ValueError, OSError) as error:
+        return tf.distribute.TPUStrategy(resolver)
+    # RuntimeError is what the client says of a TPU that is not ready.
+    except (tf.errors.OpError, ValueError, OSError, RuntimeError) as error:
         raise RunError(f"--tpu={tpu}: {_advice(error)}") from error
-    return tf.distribute.TPUStrategy(resolver)
 
 
 def _advice(error: Exception) -> str:
