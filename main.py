@@ -36,15 +36,9 @@ Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted.
 
 from __future__ import annotations
 
-import os
-import sys
-
-# Before any import of TensorFlow, whose start-up messages are for its makers.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["KERAS_BACKEND"] = "tensorflow"
-
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,7 +47,7 @@ from absl import flags
 from rich.table import Table
 
 from efficientnet_tf import command_line, report
-from efficientnet_tf.errors import InputError, near
+from efficientnet_tf.errors import InputError, RunError, near
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.config_files import load_config, override
 
@@ -62,46 +56,56 @@ DIGITS = Path(__file__).parent / "configs" / "digits.py"
 
 def train(given: flags.FlagValues) -> None:
     """Trains, evaluates, exports, and shows what came out."""
-    from efficientnet_tf.training import loop
-    from efficientnet_tf.training.run import open_run
-    from efficientnet_tf.training.strategy import make_strategy
+    config = _config(given)
 
+    from edgetpu.compiler import find_compiler
+    from efficientnet_tf.training.loop import train
+    from efficientnet_tf.training.model_dir import ModelDir
+    from efficientnet_tf.training.strategy import make_strategy
+    from efficientnet_tf.training.trained import run_config
+
+    # Asked now, because hours may pass before it is needed.
+    find_compiler(given.compiler or None)
     strategy = make_strategy(given.tpu)
-    run = open_run(_config(given), given.model_dir)
-    finished = run.model_dir.result()
-    if finished and "files" in finished:
-        print(f"{run.model_dir.path} is finished:", file=sys.stderr)
-    result = loop.train(run.config, run.model_dir.path, strategy=strategy)
-    if "files" not in result:
-        exported = _export(given, run.model_dir.path, run.model_dir.export)
-        result = {**result, **exported}
-        run.model_dir.write_result(result)
-    rows = [*report.run_rows(result), ("everything", run.model_dir.path)]
-    _show(given, result, report.figures(result["model"], rows))
+    result = train(config, given.model_dir, strategy=strategy)
+    run = ModelDir(result["model_dir"])
+    title = report.run_title(result)
+    if "files" in result:
+        print(f"{run.path} is finished", file=sys.stderr)
+    else:
+        try:
+            result |= _export(given, run_config(run.path), run.path, run.export)
+        except RunError:
+            # The figures of a long training must not be lost over a file.
+            _show(given, result, report.figures(title, report.run_rows(result)))
+            raise
+        run.write_result(result)
+    _show(given, result, report.figures(title, report.run_rows(result)))
 
 
 def evaluate(given: flags.FlagValues) -> None:
     """Evaluates a trained network."""
+    path, config = _present_run(given, "data", "evaluate")
+
     from efficientnet_tf.evaluate import evaluate
     from efficientnet_tf.training.strategy import make_strategy
 
-    path = _model_dir(given)
-    strategy = make_strategy(given.tpu)
-    result = evaluate(_config(given), path, strategy=strategy)
+    result = evaluate(config, path, strategy=make_strategy(given.tpu))
     rows = report.evaluation_rows(result)
     _show(given, result, report.figures(result["model"], rows))
 
 
 def predict(given: flags.FlagValues, images: Sequence[str]) -> None:
     """Classifies image files."""
+    if not images:
+        raise InputError("predict: name at least one image file")
+    path, config = _present_run(given, "data", "evaluate")
+
     from efficientnet_tf.predict import predict
     from efficientnet_tf.training.trained import load_trained
 
-    if not images:
-        raise InputError("predict: name at least one image file")
-    path = _model_dir(given)
-    checkpoint = _config(given).evaluate.checkpoint
-    predictions = predict(load_trained(path, checkpoint=checkpoint), images)
+    trained = load_trained(path, config, checkpoint=config.evaluate.checkpoint)
+    predictions = predict(trained, images)
     _show(
         given,
         [dataclasses.asdict(prediction) for prediction in predictions],
@@ -111,10 +115,12 @@ def predict(given: flags.FlagValues, images: Sequence[str]) -> None:
 
 def export(given: flags.FlagValues) -> None:
     """Writes a trained network for other programs and for Coral."""
+    path, config = _present_run(given, "data", "export")
+
     from efficientnet_tf.training.model_dir import ModelDir
 
-    path = _model_dir(given)
-    exported = _export(given, path, given.out or ModelDir(path).export)
+    out = given.out or ModelDir(path).export
+    exported = _export(given, config, path, out)
     rows = report.export_rows(exported)
     _show(given, exported, report.figures(f"export of {path}", rows))
 
@@ -155,20 +161,21 @@ class Verb(NamedTuple):
     """What the first word of a command line stands for."""
 
     run: Callable[..., None]
-    flags: frozenset[str]
+    flags: set[str]
 
 
-_RUN = {"model", "data_dir", "model_dir", "config", "set", "json"}
+_RUN = {"model_dir", "set", "json"}
 VERBS = {
-    "train": Verb(train, frozenset(_RUN | {"tpu", "compiler"})),
-    "evaluate": Verb(evaluate, frozenset(_RUN | {"tpu"})),
-    "predict": Verb(predict, frozenset(_RUN - {"data_dir"})),
-    "export": Verb(export, frozenset(_RUN | {"out", "compiler"})),
-    "prepare": Verb(
-        prepare,
-        frozenset({"from", "out", "shards", "holdout", "seed", "json"}),
+    "train": Verb(
+        train, _RUN | {"model", "data_dir", "config", "tpu", "compiler"}
     ),
-    "describe": Verb(describe, frozenset({"model", "config", "set", "json"})),
+    "evaluate": Verb(evaluate, _RUN | {"data_dir", "tpu"}),
+    "predict": Verb(predict, _RUN),
+    "export": Verb(export, _RUN | {"data_dir", "out", "compiler"}),
+    "prepare": Verb(
+        prepare, {"from", "out", "shards", "holdout", "seed", "json"}
+    ),
+    "describe": Verb(describe, {"model", "config", "set", "json"}),
 }
 
 
@@ -271,25 +278,12 @@ def parse(
 
 
 def _config(given: flags.FlagValues) -> Config:
-    """The config that a command line speaks of.
+    """The config of a training.
 
     It starts from --config, else from the run in --model_dir, else from the
     digits or, where --data_dir names other data, from the original's recipe.
     """
     return override(_base_config(given), _settings(given))
-
-
-def _settings(given: flags.FlagValues) -> list[str]:
-    """--set, and the flags that are short for one."""
-    said = []
-    if given.model:
-        said.append(f"model.name={given.model}")
-    if given.data_dir:
-        said.append(f"data.dir={given.data_dir}")
-        # What a run knows of its own data must not be said of other data.
-        for field in ("train_images", "validation_images", "first_label"):
-            said.append(f"data.{field}=none")
-    return [*said, *given.set]
 
 
 def _base_config(given: flags.FlagValues) -> Config:
@@ -301,17 +295,38 @@ def _base_config(given: flags.FlagValues) -> Config:
         present = ModelDir(given.model_dir).config()
         if present:
             return present
-    return Config() if given.data_dir else load_config(str(DIGITS))
+    if given.data_dir in ("", "digits"):
+        return load_config(str(DIGITS))
+    return Config()
 
 
-def _model_dir(given: flags.FlagValues) -> str:
+def _settings(given: flags.FlagValues) -> list[str]:
+    """--set, and the flags that are short for one."""
+    short = {"model.name": given.model, "data.dir": given.data_dir}
+    said = [f"{field}={value}" for field, value in short.items() if value]
+    return [*said, *given.set]
+
+
+def _present_run(given: flags.FlagValues, *sections: str) -> tuple[str, Config]:
+    """A run's directory and its config, of which some sections may change."""
     if not given.model_dir:
         raise InputError("--model_dir is missing: name the directory of a run")
-    return str(given.model_dir)
+    settings = _settings(given)
+    for setting in settings:
+        if setting.partition(".")[0] not in sections:
+            raise InputError(
+                f"--set {setting}: the run is trained; only "
+                f"{' and '.join(sections)} can be set"
+            )
+
+    from efficientnet_tf.training.trained import run_config
+
+    path = str(given.model_dir)
+    return path, override(run_config(path), settings)
 
 
 def _export(
-    given: flags.FlagValues, model_dir: str, out: str
+    given: flags.FlagValues, config: Config, model_dir: str, out: str
 ) -> dict[str, Any]:
     """Exports a run's averaged weights; returns figures and file sizes."""
     from edgetpu.export import export as export_int8
@@ -319,12 +334,13 @@ def _export(
     from efficientnet_tf.training.run import open_data
     from efficientnet_tf.training.trained import load_trained
 
-    config = _config(given)
-    trained = load_trained(model_dir, checkpoint=config.export.checkpoint)
+    checkpoint = config.export.checkpoint
+    trained = load_trained(model_dir, config, checkpoint=checkpoint)
+    dataset = open_data(config)
     keras_file = export_keras(trained, out)
     exported = export_int8(
         trained,
-        open_data(config.data, trained.network.classes),
+        dataset,
         out,
         calibration_images=config.export.calibration_images,
         verify_images=config.export.verify_images,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -51,9 +50,6 @@ def main(arguments: Sequence[str]) -> int:
         0 when it went well, 2 where the command line or what it names is
         wrong, 1 where the export or the compiler failed.
     """
-    # TensorFlow and Keras read these when they are imported, further down.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
     values = _flags()
     if not arguments or command_line.asks_for_help(arguments):
         print(HELP + command_line.flag_help(values))
@@ -139,31 +135,28 @@ def _parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
 
 def _export(values: flags.FlagValues) -> None:
     from edgetpu.export import export
-    from efficientnet_tf.data.dataset import open_dataset
+    from efficientnet_tf.training.config_files import override
     from efficientnet_tf.training.model_dir import ModelDir
     from efficientnet_tf.training.run import open_data
-    from efficientnet_tf.training.trained import load_trained
+    from efficientnet_tf.training.trained import load_trained, run_config
 
-    run = ModelDir(values.model_dir)
-    config = run.config()
-    checkpoint = values.checkpoint
-    if checkpoint is None:
-        checkpoint = config.export.checkpoint if config else "last"
-    trained = load_trained(values.model_dir, checkpoint=checkpoint)
-    config = trained.config
-    dataset = (
-        open_dataset(values.data_dir)
-        if values.data_dir is not None
-        else open_data(config.data, trained.network.classes)
-    )
-    out = values.out or run.export
+    fields = {
+        "data.dir": values.data_dir,
+        "export.checkpoint": values.checkpoint,
+        "export.calibration_images": values.calibration_images,
+        "export.verify_images": values.verify_images,
+    }
+    said = [f"{name}={value}" for name, value in fields.items() if value]
+    config = override(run_config(values.model_dir), said)
+    out = values.out or ModelDir(values.model_dir).export
     report = export(
-        trained,
-        dataset,
+        load_trained(
+            values.model_dir, config, checkpoint=config.export.checkpoint
+        ),
+        open_data(config),
         out,
-        calibration_images=values.calibration_images
-        or config.export.calibration_images,
-        verify_images=values.verify_images or config.export.verify_images,
+        calibration_images=config.export.calibration_images,
+        verify_images=config.export.verify_images,
         compiler=values.compiler,
     )
     if values.json:

@@ -24,12 +24,12 @@ from edgetpu.report import CompiledFile, ExportReport, Port
 from edgetpu.samples import picked_examples
 from edgetpu.verify import Comparison, compare, structural_problems
 from efficientnet_tf.data.dataset import RecordDataset
+from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.files import replacing, write_text
 from efficientnet_tf.training.trained import TrainedModel
 
 REPORT = "export.json"
-LABELS = "labels.txt"
 
 
 class ExportError(RunError):
@@ -185,11 +185,7 @@ def _check(
             f"the network has {classes} classes and the run "
             f"{len(trained.labels)} labels; they must be as many"
         )
-    if dataset.labels != trained.labels:
-        raise InputError(
-            f"{dataset.path} has other classes than the run was trained on; "
-            "give --data_dir with the same ones"
-        )
+    trained.check_labels(dataset)
 
 
 def _make_folder(path: str) -> None:

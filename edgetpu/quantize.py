@@ -11,13 +11,15 @@ import tensorflow as tf
 
 from edgetpu.graph import read_graph
 from edgetpu.quiet import quiet
+from efficientnet_tf.data.preprocess import normalize
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.networks import Network, Normalization
+from efficientnet_tf.networks.families import CENTERED
 
 # The converted network's input is x = (pixel - 127) / 128. The uint8 with
 # scale 1/128 and zero point 127 that stands for x is the pixel itself.
-INPUT = Normalization((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+INPUT = CENTERED
 INPUT_SCALE = 1 / 128
 INPUT_ZERO_POINT = 127
 
@@ -56,7 +58,7 @@ def quantize(network: Network, model: keras.Model, images: np.ndarray) -> bytes:
 
     def calibration() -> Iterator[list[np.ndarray]]:
         for image in images:
-            yield [(image[np.newaxis] - np.float32(127)) / np.float32(128)]
+            yield [normalize(image[np.newaxis], INPUT).numpy()]
 
     with quiet(), warnings.catch_warnings():
         # It asks for statistics although it measures them by itself.

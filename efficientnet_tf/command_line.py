@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -10,6 +12,9 @@ from absl import flags
 from efficientnet_tf.errors import InputError, RunError, near
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
+
+# What the base install leaves out: see setup.py.
+_IN_EXTRAS = {"ai_edge_litert", "keras", "sklearn", "tensorflow"}
 
 
 def run(program: str, work: Callable[[], None]) -> int:
@@ -23,11 +28,21 @@ def run(program: str, work: Callable[[], None]) -> int:
         0 when it went well, 1 where it failed, 2 where the input was wrong,
         130 where it was interrupted.
     """
+    _quiet_tensorflow()
     try:
         work()
     except (InputError, RunError) as error:
         print(f"{program}: {_shown(error)}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except ModuleNotFoundError as error:
+        if error.name not in _IN_EXTRAS:
+            raise
+        print(
+            f"{program}: {error.name} is not installed; in a fresh "
+            "environment: pip install -e '.[cpu]' (or gpu, or tpu)",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
@@ -67,6 +82,13 @@ def flag_help(given: flags.FlagValues) -> str:
         f"{shown:{width}}{' '.join(given[name].help.split())}"
         for shown, name in zip(names, given, strict=True)
     )
+
+
+def _quiet_tensorflow() -> None:
+    """Keeps messages for TensorFlow's makers away; it reads them on import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def _shown(error: Exception) -> str:

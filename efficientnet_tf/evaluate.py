@@ -22,7 +22,8 @@ def evaluate(
     """Evaluates a checkpoint of a run, averaged and raw weights.
 
     Args:
-        config: Says which checkpoint, and on what data.
+        config: The run's config, in which data and checkpoint may have been
+            changed.
         model_dir: The run.
         strategy: The devices; None for all GPUs, else the CPU.
 
@@ -36,8 +37,9 @@ def evaluate(
     strategy = strategy or make_strategy("")
     checkpoint = config.evaluate.checkpoint
     with strategy.scope():
-        trained = load_trained(model_dir, checkpoint=checkpoint)
-    dataset = open_data(config.data, trained.network.classes)
+        trained = load_trained(model_dir, config, checkpoint=checkpoint)
+    dataset = open_data(config)
+    trained.check_labels(dataset)
     evaluator = Evaluator(
         trained.network,
         dataset,

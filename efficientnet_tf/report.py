@@ -35,17 +35,24 @@ def figures(title: str, rows: Iterable[tuple[str, str]]) -> Table:
     return table
 
 
+def run_title(result: Mapping[str, Any]) -> str:
+    """What was trained on what."""
+    pixels = result["pixels"]
+    return f"{result['model']} at {pixels} x {pixels} on {result['data']}"
+
+
 def run_rows(result: Mapping[str, Any]) -> Rows:
     """What `result.json` says, for people."""
     return [
         (
             "trained",
-            f"{result['steps']:,} steps, {result['epochs']:.1f} epochs of "
-            f"{result['data']} on {result['devices']}, {result['precision']}",
+            f"{result['steps']:,} steps, {result['epochs']:.1f} epochs on "
+            f"{result['devices']}, {result['precision']}",
         ),
         *_score_rows(result),
         ("images per second", f"{result['images_per_second']:.0f}, training"),
-        *export_rows(result),
+        *(export_rows(result) if "files" in result else ()),
+        ("everything", result["model_dir"]),
     ]
 
 

@@ -13,6 +13,7 @@ from efficientnet_tf.training.config_files import load_config, override
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "main.py",
     ROOT / "edgetpu" / "__main__.py",
     *sorted((ROOT / "configs").glob("*.py")),
@@ -51,9 +52,8 @@ def test_a_command_parses(command, monkeypatch):
     verb, words = main.parse(given, arguments)
     assert verb in main.VERBS
     assert bool(words) == (verb == "predict")
-    if given.config.endswith(".json"):
-        return
-    config = load_config(given.config or str(main.DIGITS))
+    written = given.config and not given.config.endswith(".json")
+    config = load_config(given.config if written else str(main.DIGITS))
     assert override(config, given.set) is not None
 
 
@@ -63,6 +63,14 @@ def test_every_config_can_be_made(file):
 
     for name in runpy.run_path(str(file))["CONFIGS"]:
         assert load_config(f"{file}:{name}").model.network().pixels >= 32
+
+
+def test_the_readmes_python_runs(capsys):
+    (block,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S
+    )
+    exec(block, {})
+    assert "efficientnet-lite0" in capsys.readouterr().out
 
 
 def test_the_imagenet_recipe_is_the_default():

@@ -1,6 +1,7 @@
 """The front door: what a person types, and what comes back."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -169,7 +170,7 @@ def test_evaluate_on_other_data(run, records, capsys):
     assert "top-1" in capsys.readouterr().out
     command[-1] = "--data_dir=digits"
     assert main.main(command) == 2
-    assert "classes 3 was given" in capsys.readouterr().err
+    assert "has the classes 0, 1, 2" in capsys.readouterr().err
 
 
 def test_predict(run, photos, capsys):
@@ -213,6 +214,7 @@ def test_another_model_is_refused(run, records, capsys):
     assert main.main(command) == 2
     said = capsys.readouterr().err
     assert "model.name 'tiny', not 'efficientnet-lite0'" in said
+    assert len(said.splitlines()) == 1
     assert {f: f.read_bytes() for f in run.rglob("*") if f.is_file()} == before
 
 
@@ -249,6 +251,11 @@ WRONG = {
     "--config=nowhere.py": "no file nowhere.py",
     "--data_dir=nowhere": "nowhere",
     "--json=maybe": "--json",
+    "--compiler=nowhere": "nowhere",
+    "--model_dir=/proc/nowhere": "/proc/nowhere cannot be written",
+    "--set=train.seed=5000000000": "train.seed 5000000000 must be at most",
+    "evaluate --model=efficientnet-b0": "evaluate has no flag --model",
+    "--config=gs:/x/config.json": "no file of that name",
 }
 
 
@@ -263,6 +270,76 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     assert len(said.err.splitlines()) == 1
     assert said.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+BROKEN = {
+    "config = (": "SyntaxError",
+    "1 / 0": "ZeroDivisionError",
+    "from efficientnet_tf.training.config import TrainConfig\n"
+    "TrainConfig(epoch=3)": "unexpected keyword argument 'epoch'",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_broken_config_file_is_one_line(content, tmp_path, capsys):
+    file = tmp_path / "broken.py"
+    file.write_text(content)
+    assert main.main([f"--config={file}"]) == 2
+    said = capsys.readouterr().err
+    assert BROKEN[content] in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+def test_a_damaged_model_directory_is_one_line(
+    name, run, records, tmp_path, capsys
+):
+    damaged = tmp_path / "run"
+    shutil.copytree(run, damaged)
+    (damaged / name).write_text('{"config": ')
+    command = [*TINY, f"--data_dir={records}", f"--model_dir={damaged}"]
+    assert main.main(command) == 2
+    said = capsys.readouterr().err
+    assert name in said
+    assert len(said.splitlines()) == 1
+
+
+def test_what_a_run_has_settled_cannot_be_set(run, capsys):
+    command = ["evaluate", f"--model_dir={run}", "--set=train.epochs=3"]
+    assert main.main(command) == 2
+    assert "only data and evaluate can be set" in capsys.readouterr().err
+
+
+def test_data_of_other_classes_is_refused(run, photos, tmp_path, capsys):
+    for name in COLOURS:
+        shutil.copytree(photos / name, tmp_path / "photos" / f"other-{name}")
+    records = tmp_path / "records"
+    arguments = [f"--from={tmp_path}/photos", f"--out={records}"]
+    assert main.main(["prepare", *arguments]) == 0
+    capsys.readouterr()
+    for verb in ("evaluate", "export"):
+        command = [verb, f"--model_dir={run}", f"--data_dir={records}"]
+        assert main.main(command) == 2
+        assert "other-blue" in capsys.readouterr().err
+
+
+def test_figures_are_shown_though_the_export_fails(
+    tiny, records, tmp_path, capsys, monkeypatch
+):
+    compiler = tmp_path / "edgetpu_compiler"
+    compiler.write_text("#!/bin/sh\necho Internal compiler error\nexit 1\n")
+    compiler.chmod(0o755)
+    command = [
+        *TINY,
+        "--set=train.epochs=1",
+        f"--data_dir={records}",
+        f"--model_dir={tmp_path}/run",
+        f"--compiler={compiler}",
+    ]
+    assert main.main(command) == 1
+    shown = capsys.readouterr()
+    assert "top-1" in shown.out
+    assert "Internal compiler error" in shown.err
 
 
 def python(*arguments, code=0):

@@ -39,18 +39,15 @@ class Checkpoints:
         }
         self._contents = contents
 
-    def restore(self, which: Which = "last") -> bool:
-        """Brings a checkpoint back; says whether there was one.
+    def restore(self) -> None:
+        """Brings the last checkpoint back, if there is one.
 
         Raises:
-            RunError: A checkpoint does not hold this network.
+            RunError: It does not hold this network.
         """
-        manager = self._managers[which]
-        path = manager.latest_checkpoint
-        if path is None:
-            return False
-        restore(self._contents, path)
-        return True
+        path = self._managers["last"].latest_checkpoint
+        if path is not None:
+            restore(self._contents, path)
 
     def save(self) -> None:
         """Saves the training at its present step."""

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import tensorflow as tf
 
-from efficientnet_tf.data.pipeline import training_examples
-from efficientnet_tf.data.preprocess import TrainingCrop
 from efficientnet_tf.errors import RunError
 from efficientnet_tf.networks import totals
-from efficientnet_tf.progress import Advance, progress
+from efficientnet_tf.progress import progress
+from efficientnet_tf.training.batches import training_batches
 from efficientnet_tf.training.checkpoints import Checkpoints
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.evaluation import Evaluator, Scores, figures
 from efficientnet_tf.training.failures import device_errors
-from efficientnet_tf.training.model_dir import Metrics
+from efficientnet_tf.training.model_dir import Metrics, mean_pace
 from efficientnet_tf.training.plan import Plan, plan
 from efficientnet_tf.training.run import Run, open_run
 from efficientnet_tf.training.schedules import learning_rate
@@ -61,7 +62,7 @@ def train(
     run.model_dir.claim(run.config, run.dataset.labels)
     finished = run.model_dir.result()
     if finished:
-        return finished
+        return {**finished, "model_dir": run.model_dir.path}
     training = _Training(run, strategy)
     training.resume()
     training.finish_steps()
@@ -72,20 +73,15 @@ def train(
 
 @dataclass
 class _Pace:
-    """Time that training took, since a report or in all."""
+    """What training did since the last note, and in what time."""
 
     images: int = 0
     seconds: float = 0.0
-    waited: float = 0.0
-
-    def add(self, images: int, seconds: float, waited: float) -> None:
-        self.images += images
-        self.seconds += seconds
-        self.waited += waited
+    waited_seconds: float = 0.0
 
     @property
     def images_per_second(self) -> float:
-        return self.images / self.seconds if self.seconds else 0.0
+        return self.images / self.seconds
 
 
 class _Training:
@@ -111,6 +107,7 @@ class _Training:
             strategy=strategy,
         )
         self._pace = _Pace()
+        # Of the present step, if it was evaluated.
         self._scores: Scores | None = None
 
     @property
@@ -128,120 +125,103 @@ class _Training:
         call = make_train_call(
             self._state, run.network, run.config.train, planned, self._strategy
         )
-        batches = iter(self._batches(self._step * run.config.train.batch))
-        # Traced beforehand, so that no time is measured while it compiles.
+        batches = iter(
+            training_batches(
+                run,
+                self._strategy,
+                start=self._step * run.config.train.batch,
+                dtype=tf.as_dtype(
+                    keras.DTypePolicy(self._policy).compute_dtype
+                ),
+            )
+        )
+        # Tracing takes long and belongs to no step; where XLA compiles, it
+        # does so in the first call all the same.
         call.get_concrete_function(batches, tf.constant(1))
-        since_report = _Pace()
-        events = tf.summary.create_file_writer(run.model_dir.tensorboard)
         name = f"{run.network.name} on {run.dataset.name}"
         with (
+            closing(
+                tf.summary.create_file_writer(run.model_dir.tensorboard)
+            ) as events,
             events.as_default(),
             progress(name, planned.steps, self._step) as advance,
         ):
             while self._step < planned.steps:
-                before = self._step
-                steps = planned.next_stop(before) - before
-                began = time.monotonic()
-                with device_errors(f"training after step {before}"):
-                    waited = float(call(batches, tf.constant(steps)).numpy())
-                spent = (
-                    steps * run.config.train.batch,
-                    time.monotonic() - began,
-                    waited,
-                )
-                since_report.add(*spent)
-                self._pace.add(*spent)
-                if self._report(since_report, advance):
-                    since_report = _Pace()
-        events.close()
+                steps = planned.next_stop(self._step) - self._step
+                self._train(call, batches, steps)
+                advance(self._step, self._after_call())
 
     def result(self) -> dict[str, Any]:
         """Final figures of the last weights, averaged and raw."""
         run, state = self._run, self._state
-        scores = self._scores or self._evaluate(state.averaged)
-        raw = scores
+        scores = raw = self._scores or self._evaluate(state.averaged)
         if state.averaged is not state.model:
             raw = self._evaluate(state.model)
         counts = totals(run.network)
         return {
             "model": run.network.name,
+            "pixels": run.network.pixels,
             "data": run.dataset.name,
+            "model_dir": run.model_dir.path,
             "steps": self._step,
             "epochs": self._step / self._plan.steps_per_epoch,
             **figures(scores, raw),
-            "images_per_second": self._pace.images_per_second,
+            "images_per_second": mean_pace(run.model_dir.metrics()),
             "trainable_parameters": counts.trainable_parameters,
             "macs": counts.macs,
             "devices": describe_devices(self._strategy),
             "precision": self._policy,
         }
 
-    def _batches(self, start: int) -> tf.distribute.DistributedDataset:
-        """Batches of (images, labels) from an image of the stream on."""
-        config, replicas = self._run.config, self._strategy.num_replicas_in_sync
-        low = self._policy == "mixed_bfloat16"
+    def _train(
+        self,
+        call: tf.types.experimental.PolymorphicFunction,
+        batches: tf.data.Iterator,
+        steps: int,
+    ) -> None:
+        began = time.monotonic()
+        with device_errors(f"training after step {self._step}"):
+            waited = float(call(batches, tf.constant(steps)).numpy())
+        self._pace.images += steps * self._run.config.train.batch
+        self._pace.seconds += time.monotonic() - began
+        self._pace.waited_seconds += waited
 
-        def of_host(
-            context: tf.distribute.InputContext,
-        ) -> tf.data.Dataset:
-            examples = training_examples(
-                self._run.dataset,
-                pixels=self._run.network.pixels,
-                crop_padding=config.data.crop_padding,
-                crop=TrainingCrop(
-                    min_area=config.data.min_crop_area, flip=config.data.flip
-                ),
-                seed=config.train.seed,
-                start=start,
-                part=context.input_pipeline_id,
-                parts=context.num_input_pipelines,
-            )
-            batches = examples.batch(
-                config.train.batch // replicas, drop_remainder=True
-            )
-            if low:
-                batches = batches.map(
-                    lambda images, labels: (
-                        tf.cast(images, tf.bfloat16),
-                        labels,
-                    )
-                )
-            return batches.prefetch(tf.data.AUTOTUNE)
+    def _after_call(self) -> str:
+        """Evaluates and saves as planned; says how training goes.
 
-        return self._strategy.distribute_datasets_from_function(of_host)
-
-    def _report(self, pace: _Pace, advance: Advance) -> bool:
-        """Evaluates, notes and saves as planned; says whether it noted.
-
-        The note comes first: a process that dies in between does these steps
-        again and drops the note.
+        What is noted comes before the checkpoint: a process that dies in
+        between does these steps again, and drops the note.
         """
-        state, step = self._state, self._step
+        step = self._step
+        loss = self._mean_loss()
+        tf.summary.scalar("loss", loss, step)
+        said = f"loss {loss:.3f}"
+        self._scores = None
+        if self._plan.evaluates(step):
+            self._scores = scores = self._evaluate(self._state.averaged)
+            said += f", top-1 {scores.top1:.3f}"
+            with device_errors(f"saving step {step}"):
+                self._note(loss, scores)
+                self._checkpoints.save_if_best(scores.top1)
+        if self._plan.saves(step):
+            with device_errors(f"saving step {step}"):
+                self._checkpoints.save()
+        return said
+
+    def _mean_loss(self) -> float:
+        """Since the last note; an error where it is no number."""
+        state = self._state
         loss = float(state.loss_sum.numpy()) / int(state.loss_count.numpy())
         if not math.isfinite(loss):
             raise RunError(
-                f"the loss is {loss} at step {step}: training diverged; a "
-                "lower train.learning_rate_per_256 or a longer "
+                f"the loss is {loss} at step {self._step}: training diverged; "
+                "a lower train.learning_rate_per_256 or a longer "
                 "train.warmup_epochs may help"
             )
-        tf.summary.scalar("loss", loss, step)
-        tf.summary.scalar("images_per_second", pace.images_per_second, step)
-        evaluates = self._plan.evaluates(step)
-        if evaluates:
-            self._scores = scores = self._evaluate(state.averaged)
-            self._note(loss, pace, scores)
-            state.loss_sum.assign(0.0)
-            state.loss_count.assign(0)
-            self._checkpoints.save_if_best(scores.top1)
-        else:
-            self._scores = None
-        if self._plan.saves(step):
-            self._checkpoints.save()
-        top1 = f", top-1 {self._scores.top1:.3f}" if self._scores else ""
-        advance(step, f"loss {loss:.3f}{top1}")
-        return evaluates
+        return loss
 
-    def _note(self, loss: float, pace: _Pace, scores: Scores) -> None:
+    def _note(self, loss: float, scores: Scores) -> None:
+        """Adds a line of metrics and starts counting anew."""
         step = self._step
         rate = learning_rate(self._plan, tf.constant(step - 1))
         metrics = Metrics(
@@ -251,11 +231,18 @@ class _Training:
             learning_rate=float(rate.numpy()),
             top1=scores.top1,
             top5=scores.top5,
-            images_per_second=pace.images_per_second,
-            input_wait_seconds=pace.waited,
+            images_per_second=self._pace.images_per_second,
+            input_wait_seconds=self._pace.waited_seconds,
         )
         self._run.model_dir.add_metrics(metrics)
-        tf.summary.scalar("learning_rate", metrics.learning_rate, step)
-        tf.summary.scalar("top1", scores.top1, step)
-        tf.summary.scalar("top5", scores.top5, step)
-        tf.summary.scalar("input_wait_seconds", pace.waited, step)
+        for name in (
+            "learning_rate",
+            "top1",
+            "top5",
+            "images_per_second",
+            "input_wait_seconds",
+        ):
+            tf.summary.scalar(name, getattr(metrics, name), step)
+        self._state.loss_sum.assign(0.0)
+        self._state.loss_count.assign(0)
+        self._pace = _Pace()

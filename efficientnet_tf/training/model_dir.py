@@ -27,10 +27,11 @@ from typing import Any
 import tensorflow as tf
 
 import efficientnet_tf
+from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.files import write_text
+from efficientnet_tf.files import read_text, write_text
 from efficientnet_tf.training.config import Config, differences
-from efficientnet_tf.training.config_files import from_dict, to_dict
+from efficientnet_tf.training.config_files import from_json, to_dict
 
 _VERSIONS_OF = (
     "tensorflow",
@@ -99,27 +100,39 @@ class ModelDir:
 
     def config(self) -> Config | None:
         """The config of the run in here, or None where there is no run."""
-        content = self._read_json("config.json")
-        return None if content is None else from_dict(content["config"])
+        path = self.join("config.json")
+        text = read_text(path)
+        return None if text is None else from_json(text, path)
 
     def labels(self) -> tuple[str, ...]:
         """Names of the classes."""
-        with tf.io.gfile.GFile(self.join("labels.txt")) as file:
-            return tuple(file.read().splitlines())
+        text = read_text(self.join(LABELS))
+        if text is None:
+            raise InputError(f"{self.path} has lost its {LABELS}")
+        return tuple(text.splitlines())
 
     def result(self) -> dict[str, Any] | None:
         """The final figures, or None where the run has not ended."""
-        return self._read_json("result.json")
+        path = self.join("result.json")
+        text = read_text(path)
+        try:
+            return None if text is None else dict(json.loads(text))
+        except (ValueError, TypeError):
+            raise InputError(
+                f"{path} is no result of a run; remove it"
+            ) from None
 
     def metrics(self) -> list[Metrics]:
         """All whole lines of `metrics.jsonl`."""
         path = self.join("metrics.jsonl")
-        if not tf.io.gfile.exists(path):
-            return []
-        with tf.io.gfile.GFile(path) as file:
-            lines = file.read().split("\n")
         # What follows the last line break was cut off while being written.
-        return [Metrics(**json.loads(line)) for line in lines[:-1]]
+        lines = (read_text(path) or "").split("\n")[:-1]
+        try:
+            return [Metrics(**json.loads(line)) for line in lines]
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{path} holds a line that is none of a run's: {error}"
+            ) from None
 
     def claim(self, config: Config, labels: tuple[str, ...]) -> None:
         """Begins a run in here, or goes on with the same one.
@@ -129,16 +142,7 @@ class ModelDir:
         """
         present = self.config()
         if present is None:
-            tf.io.gfile.makedirs(self.path)
-            self._write("labels.txt", "".join(f"{x}\n" for x in labels))
-            self.write_json(
-                "config.json",
-                {
-                    "config": to_dict(config),
-                    "versions": _versions(),
-                    "commit": _commit(),
-                },
-            )
+            self._begin(config, labels)
             return
         changed = differences(present, config)
         if changed:
@@ -149,11 +153,31 @@ class ModelDir:
                 f"{getattr(getattr(config, section), field)!r}; "
                 "choose another --model_dir"
             )
+        if self.labels() != labels:
+            raise InputError(
+                f"{self.path} holds a run with other classes than "
+                f"{config.data.dir} has now; choose another --model_dir"
+            )
+
+    def _begin(self, config: Config, labels: tuple[str, ...]) -> None:
+        try:
+            tf.io.gfile.makedirs(self.path)
+            write_text(self.join(LABELS), "".join(f"{x}\n" for x in labels))
+            content = {
+                "config": to_dict(config),
+                "versions": _versions(),
+                "commit": _commit(),
+            }
+            self._write_json("config.json", content)
+        except tf.errors.OpError as error:
+            raise InputError(
+                f"--model_dir {self.path} cannot be written: {error.message}"
+            ) from error
 
     def keep_metrics_until(self, step: int) -> None:
         """Drops lines of steps that will be done again."""
         kept = [line for line in self.metrics() if line.step <= step]
-        self._write("metrics.jsonl", "".join(map(_line, kept)))
+        write_text(self.join("metrics.jsonl"), "".join(map(_line, kept)))
 
     def add_metrics(self, metrics: Metrics) -> None:
         """Appends a line."""
@@ -162,21 +186,23 @@ class ModelDir:
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Writes the final figures."""
-        self.write_json("result.json", result)
+        self._write_json("result.json", result)
 
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Writes a JSON file inside."""
-        self._write(name, json.dumps(content, indent=2) + "\n")
+    def _write_json(self, name: str, content: dict[str, Any]) -> None:
+        write_text(self.join(name), json.dumps(content, indent=2) + "\n")
 
-    def _write(self, name: str, text: str) -> None:
-        write_text(self.join(name), text)
 
-    def _read_json(self, name: str) -> dict[str, Any] | None:
-        path = self.join(name)
-        if not tf.io.gfile.exists(path):
-            return None
-        with tf.io.gfile.GFile(path) as file:
-            return json.loads(file.read())
+def mean_pace(lines: list[Metrics]) -> float:
+    """Images per second of a whole training, however often it was stopped.
+
+    The harmonic mean of the lines' paces, weighted by their steps.
+    """
+    steps = seconds = 0.0
+    for line in lines:
+        done = line.step - steps
+        steps = line.step
+        seconds += done / line.images_per_second
+    return steps / seconds
 
 
 def _line(metrics: Metrics) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from efficientnet_tf.data.dataset import RecordDataset, open_dataset
 from efficientnet_tf.networks import Network
-from efficientnet_tf.training.config import Config, DataConfig
+from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.model_dir import ModelDir
 
 
@@ -41,7 +41,7 @@ def open_run(config: Config, model_dir: str = "") -> Run:
     Raises:
         InputError: The data cannot be used, or does not fit the network.
     """
-    dataset = open_data(config.data, config.model.classes)
+    dataset = open_data(config)
     network = config.model.network(dataset.classes)
     resolved = replace(
         config,
@@ -64,14 +64,14 @@ def open_run(config: Config, model_dir: str = "") -> Run:
     return Run(resolved, dataset, network, ModelDir(path))
 
 
-def open_data(data: DataConfig, classes: int | None) -> RecordDataset:
+def open_data(config: Config) -> RecordDataset:
     """Finds the records that a config speaks of."""
     return open_dataset(
-        data.dir,
-        train_images=data.train_images,
-        validation_images=data.validation_images,
-        first_label=data.first_label,
-        classes=classes,
+        config.data.dir,
+        train_images=config.data.train_images,
+        validation_images=config.data.validation_images,
+        first_label=config.data.first_label,
+        classes=config.model.classes,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.networks import Network
@@ -20,7 +21,7 @@ class TrainedModel:
     """What a run has learnt.
 
     Attributes:
-        config: The run's config.
+        config: The run's config, or what was made of it since.
         network: The network, every number final.
         labels: Names of the classes in the order of logits.
         model: The averaged weights in float32: normalised images to logits.
@@ -35,29 +36,50 @@ class TrainedModel:
     raw: keras.Model
     step: int
 
+    def check_labels(self, dataset: RecordDataset) -> None:
+        """Raises InputError where a data set has other classes than the run."""
+        if dataset.labels != self.labels:
+            raise InputError(
+                f"{dataset.path} has the classes {_few(dataset.labels)}; the "
+                f"run was trained on {_few(self.labels)}"
+            )
 
-def load_trained(model_dir: str, *, checkpoint: Which = "last") -> TrainedModel:
+
+def run_config(model_dir: str) -> Config:
+    """The config of the run in a model directory.
+
+    Raises:
+        InputError: There is no run.
+    """
+    config = ModelDir(model_dir).config()
+    if config is None:
+        raise InputError(
+            f"--model_dir {model_dir} holds no run: it has no config.json"
+        )
+    return config
+
+
+def load_trained(
+    model_dir: str, config: Config, *, checkpoint: Which = "last"
+) -> TrainedModel:
     """Loads the weights of a run, without its optimizer.
 
     Args:
         model_dir: A model directory.
+        config: The config of its run, in which all but the network may have
+            been changed; the network is the run's own in any case.
         checkpoint: The last one, or the one with the best top-1.
 
     Raises:
-        InputError: There is no run, or it has no checkpoint yet.
+        InputError: There is no checkpoint yet.
         RunError: The checkpoint does not hold the network.
     """
     directory = ModelDir(model_dir)
-    config = directory.config()
-    if config is None:
-        raise InputError(
-            f"--model_dir {model_dir!r} holds no run (no config.json in it)"
-        )
     folder = {"last": directory.checkpoints, "best": directory.best}[checkpoint]
     path = tf.train.latest_checkpoint(folder)
     if path is None:
         raise InputError(f"{model_dir} has no checkpoint in {folder} yet")
-    network = config.model.network()
+    network = run_config(model_dir).model.network()
     model = build_network(network, dtype="float32")
     raw = model
     if config.train.average_decay:
@@ -77,3 +99,8 @@ def load_trained(model_dir: str, *, checkpoint: Which = "last") -> TrainedModel:
         raw=raw,
         step=int(step.numpy()),
     )
+
+
+def _few(labels: tuple[str, ...]) -> str:
+    rest = f" ... ({len(labels)} in all)" if len(labels) > 3 else ""
+    return ", ".join(labels[:3]) + rest

@@ -14,7 +14,7 @@ from efficientnet_tf.training import loop
 from efficientnet_tf.training.config_files import override
 from efficientnet_tf.training.loop import train
 from efficientnet_tf.training.model_dir import ModelDir
-from efficientnet_tf.training.trained import load_trained
+from efficientnet_tf.training.trained import load_trained, run_config
 
 ROOT = Path(__file__).parents[2]
 TIMES = {"images_per_second", "input_wait_seconds"}
@@ -54,6 +54,8 @@ def test_a_run_learns_and_leaves_what_it_should(config, whole, squares_dir):
     present = ModelDir(path)
     assert present.labels() == ("red", "green", "blue")
     assert present.result() == result
+    assert result["images_per_second"] > 0
+    assert result["model_dir"] == path
     rows = present.metrics()
     assert [row.step for row in rows] == [5, 10, 15]
     assert rows[-1].top1 == result["top1"]
@@ -73,12 +75,15 @@ def test_the_best_checkpoint_is_the_best(config, whole):
     path, _ = whole
     rows = ModelDir(path).metrics()
     best = max(rows, key=lambda row: (row.top1, row.step))
-    assert load_trained(path, checkpoint="best").step == best.step
+    assert (
+        load_trained(path, run_config(path), checkpoint="best").step
+        == best.step
+    )
 
 
 def test_loaded_weights_are_those_of_the_checkpoint(config, whole):
     path, _ = whole
-    trained = load_trained(path)
+    trained = load_trained(path, run_config(path))
     saved = weights(path)
     assert trained.step == 15
     for weight in trained.model.weights:
@@ -97,15 +102,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     class Stop(Exception):
         pass
 
-    report = loop._Training._report
+    after_call = loop._Training._after_call
 
-    def stopping(self, pace, advance):
+    def stopping(self):
         if self._step >= stop:
             raise Stop
-        return report(self, pace, advance)
+        return after_call(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Training, "_report", stopping)
+        patch.setattr(loop._Training, "_after_call", stopping)
         with pytest.raises(Stop):
             train(config, path)
     train(config, path)
@@ -191,7 +196,7 @@ def test_without_averaging_the_raw_weights_are_judged(config, tmp_path):
     path = str(tmp_path / "raw")
     result = train(override(config, ["train.average_decay=0.0"]), path)
     assert result["top1"] == result["raw_top1"]
-    trained = load_trained(path)
+    trained = load_trained(path, run_config(path))
     assert trained.raw is trained.model
 
 
