@@ -1,0 +1,121 @@
+"""The very step function, traced under a genuine TPUStrategy.
+
+Nothing runs on a TPU. The strategy stands on a made-up topology of eight
+cores, which is enough to trace what would run, and TensorFlow's own bridge
+then says whether a TPU would take it: it refuses host operators in a replica.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# In a process of its own: the made-up TPU stays in TensorFlow's globals.
+PROGRAM = """
+import collections, json, sys
+from types import SimpleNamespace
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.tpu import (
+    topology, tpu_strategy_util, tpu_system_metadata)
+from efficientnet_tf.networks import families
+from efficientnet_tf.networks.stages import Family, Stage, Variant
+from efficientnet_tf.training.config_files import override
+from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.loop import _Training
+from efficientnet_tf.training.batches import training_batches
+from efficientnet_tf.training.run import open_run
+from efficientnet_tf.training.step import make_train_call
+
+CORES = 8
+host = "/job:localhost/replica:0/task:0"
+devices = [SimpleNamespace(name=f"{host}/device:{kind}:{number}",
+                           device_type=kind)
+           for kind, count in (("CPU", 1), ("TPU", CORES), ("TPU_SYSTEM", 1))
+           for number in range(count)]
+metadata = tpu_system_metadata.TPUSystemMetadata(
+    num_cores=CORES, num_hosts=1, num_of_cores_per_host=CORES, topology=None,
+    devices=devices)
+coordinates = [[[x, y, 0, core] for y in range(2) for x in range(2)
+                for core in range(2)]]
+tpu_strategy_util._INITIALIZED_TPU_SYSTEMS[""] = topology.Topology(
+    mesh_shape=[2, 2, 1, 2],
+    device_coordinates=np.array(coordinates, np.int32))
+strategy = tf.distribute.TPUStrategy(SimpleNamespace(
+    master=lambda: "", cluster_spec=lambda: None,
+    get_job_name=lambda: "localhost",
+    get_tpu_system_metadata=lambda: metadata))
+
+stages = (Stage("mbconv", 1, 3, 2, 2, 8, se=0.25),
+          Stage("mbconv", 1, 3, 1, 2, 8, se=0.25))
+family = Family(stages, "swish", families.IMAGENET, stem=8, head=16)
+families.VARIANTS["tiny"] = Variant(family, 1.0, 1.0, 32, 0.2)
+config = override(Config(), [
+    "model.name=tiny", f"data.dir={sys.argv[1]}", "train.batch=16"])
+training = _Training(open_run(config, sys.argv[2]), strategy)
+run = training._run
+call = make_train_call(
+    training._state, run.network, run.config.train, training._plan, strategy)
+batches = iter(training_batches(run, strategy, start=0, dtype=tf.bfloat16))
+evaluate = training._evaluate
+calls = {
+    "train": call.get_concrete_function(batches, tf.constant(1)),
+    "evaluate": evaluate._make_call(training._state.averaged)
+        .get_concrete_function(iter(evaluate._batches), tf.constant(1)),
+}
+found = {"policy": training._policy}
+for name, traced in calls.items():
+    graph = traced.graph.as_graph_def()
+    nodes = collections.Counter(node.op for node in graph.node)
+    for function in graph.library.function:
+        nodes.update(node.op for node in function.node_def)
+    lowered = tf.mlir.experimental.convert_function(
+        traced, pass_pipeline="tf-replicated-clustering-bridge-v2")
+    found[name] = {"sums": nodes["CrossReplicaSum"],
+                   "updates": nodes["ResourceApplyRMSProp"],
+                   "clusters": lowered.count("tf_device.cluster_func")}
+found["weights"] = len(training._state.model.trainable_variables)
+found["batch_norms"] = sum(
+    weight.path.endswith("gamma") for weight in training._state.model.weights)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def traced(squares_dir, tmp_path_factory):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            str(squares_dir),
+            str(tmp_path_factory.mktemp("run")),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_tpu_computes_in_bfloat16(traced):
+    assert traced["policy"] == "mixed_bfloat16"
+
+
+def test_one_exchange_for_each_gradient_and_batch_norm(traced):
+    # Each gradient and the loss once; each batch norm's statistics once
+    # forward and once backward.
+    expected = traced["weights"] + 1 + 2 * traced["batch_norms"]
+    assert traced["train"]["sums"] == expected
+    assert traced["train"]["updates"] == traced["weights"]
+
+
+@pytest.mark.parametrize("call", ["train", "evaluate"])
+def test_the_bridge_makes_one_program_of_a_replica(traced, call):
+    assert traced[call]["clusters"] >= 1
