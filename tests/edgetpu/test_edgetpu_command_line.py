@@ -36,11 +36,12 @@ def run_dir(lite, records, monkeypatch, tmp_path):
         export=dataclasses.replace(config.export, verify_images=7),
     )
 
-    def load_trained(model_dir, *, checkpoint="last"):
+    def load_trained(model_dir, changed, *, checkpoint="last"):
         seen.update(model_dir=model_dir, checkpoint=checkpoint)
-        return dataclasses.replace(lite.trained, config=config)
+        return dataclasses.replace(lite.trained, config=changed)
 
     monkeypatch.setattr(trained_module, "load_trained", load_trained)
+    monkeypatch.setattr(trained_module, "run_config", lambda _: config)
     return tmp_path / "run", seen
 
 
