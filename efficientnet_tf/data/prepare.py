@@ -12,6 +12,7 @@ import itertools
 import math
 import os
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +134,12 @@ def _find(
     if "train" in folders and held_out:
         train = find_pictures(f"{source}/train")
         validation = find_pictures(f"{source}/{held_out[0]}")
+        for name in held_out[1:]:
+            print(
+                f"{source}/{name} is left out: {held_out[0]} is the "
+                "validation split",
+                file=sys.stderr,
+            )
         unknown = {p.class_name for p in validation}
         unknown -= {p.class_name for p in train}
         if unknown:

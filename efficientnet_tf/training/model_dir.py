@@ -197,6 +197,9 @@ def mean_pace(lines: list[Metrics]) -> float:
 
     The harmonic mean of the lines' paces, weighted by their steps.
     """
+    if not lines:
+        # Somebody took the file away.
+        return 0.0
     steps = seconds = 0.0
     for line in lines:
         done = line.step - steps

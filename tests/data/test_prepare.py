@@ -200,6 +200,15 @@ def test_a_source_that_is_split_stays_so(tmp_path, name, wrapped):
     assert held_out == {(1, "a", "0.jpg"), (2, "b", "1.jpg")}
 
 
+def test_a_third_split_is_said_to_be_left_out(tmp_path, capsys):
+    for split in ("train", "val", "test"):
+        for name in ("a", "b"):
+            picture(tmp_path / "s" / split / name / "0.jpg", 100)
+    dataset = prepare(str(tmp_path / "s"), str(tmp_path / "out"))
+    assert (dataset.train.images, dataset.validation.images) == (2, 2)
+    assert "s/test is left out: val is" in capsys.readouterr().err
+
+
 def test_a_class_called_train_is_a_class(tmp_path):
     for name in ("bus", "train"):
         for i in range(2):

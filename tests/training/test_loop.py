@@ -13,7 +13,7 @@ from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.training import loop
 from efficientnet_tf.training.config_files import override
 from efficientnet_tf.training.loop import train
-from efficientnet_tf.training.model_dir import ModelDir
+from efficientnet_tf.training.model_dir import ModelDir, mean_pace
 from efficientnet_tf.training.trained import load_trained, run_config
 
 ROOT = Path(__file__).parents[2]
@@ -223,3 +223,11 @@ def test_seeds_decide(config, whole, tmp_path):
     expected = weights(whole[0])[name]
     np.testing.assert_array_equal(weights(again)[name], expected)
     assert np.abs(weights(other)[name] - expected).max() > 0.01
+
+
+def test_the_pace_of_a_run_is_that_of_all_its_lines(whole):
+    lines = ModelDir(whole[0]).metrics()
+    batch = 8
+    seconds = sum(5 * batch / line.images_per_second for line in lines)
+    assert mean_pace(lines) == pytest.approx(15 * batch / seconds)
+    assert mean_pace([]) == 0.0
