@@ -43,6 +43,13 @@ def run(program: str, work: Callable[[], None]) -> int:
             file=sys.stderr,
         )
         return 1
+    except Exception as error:
+        # Of a file system, mostly; whoever imported TensorFlow has its errors.
+        tensorflow = sys.modules.get("tensorflow")
+        if not (tensorflow and isinstance(error, tensorflow.errors.OpError)):
+            raise
+        print(f"{program}: {_shown(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130

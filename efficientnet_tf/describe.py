@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from efficientnet_tf.networks import (
@@ -36,7 +37,11 @@ def every_network() -> list[dict[str, Any]]:
 
 def network_table(network: Network) -> Table:
     """The rows of a network and their sum."""
-    table = Table(title=f"{network.name}, {network.pixels} x {network.pixels}")
+    table = Table(
+        title=f"{network.name}, {network.pixels} x {network.pixels}",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
     table.add_column("stage", justify="right")
     for name in ("block", "kind"):
         table.add_column(name)
@@ -50,7 +55,7 @@ def network_table(network: Network) -> Table:
             str(row.pixels),
             str(row.channels),
             f"{row.trainable_parameters:,}",
-            f"{row.macs:,}",
+            _millions(row.macs),
         )
     total = totals(network)
     table.add_section()
@@ -61,7 +66,7 @@ def network_table(network: Network) -> Table:
         "",
         "",
         f"{total.trainable_parameters:,}",
-        f"{total.macs:,}",
+        _millions(total.macs),
     )
     table.caption = (
         "resolution and channels are those of the output; with the "
@@ -72,8 +77,8 @@ def network_table(network: Network) -> Table:
 
 def variants_table() -> Table:
     """Every variant, a row each."""
-    table = Table(title="networks")
-    table.add_column("name")
+    table = Table(title="networks", box=box.SIMPLE, pad_edge=False)
+    table.add_column("name", no_wrap=True)
     for name in ("pixels", "parameters", "MACs", "blocks", "classes"):
         table.add_column(name, justify="right")
     for name in variants():
@@ -82,8 +87,12 @@ def variants_table() -> Table:
             name,
             str(total.pixels),
             f"{total.trainable_parameters:,}",
-            f"{total.macs:,}",
+            _millions(total.macs),
             str(total.blocks),
             str(network(name).classes),
         )
     return table
+
+
+def _millions(macs: int) -> str:
+    return f"{macs / 1e6:,.1f} M"

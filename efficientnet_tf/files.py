@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
+from efficientnet_tf.errors import InputError
+
 
 def write_text(path: str, text: str) -> None:
     """Writes a UTF-8 file that is there whole or not at all."""
@@ -20,11 +22,19 @@ def write_text(path: str, text: str) -> None:
 
 
 def read_text(path: str) -> str | None:
-    """Reads a UTF-8 file; None where there is none."""
+    """Reads a UTF-8 file; None where there is none.
+
+    Raises:
+        InputError: It is something else.
+    """
     if not tf.io.gfile.exists(path):
         return None
     with tf.io.gfile.GFile(path, "rb") as file:
-        return bytes(file.read()).decode()
+        content = bytes(file.read())
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no UTF-8 text") from None
 
 
 @contextmanager

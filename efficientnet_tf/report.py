@@ -22,7 +22,12 @@ Rows = list[tuple[str, str]]
 
 def console() -> Console:
     """Where tables go: stdout, at the terminal's width."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    return Console(
+        width=None if sys.stdout.isatty() else PIPE_WIDTH,
+        # Names of files and classes are shown as they are.
+        markup=False,
+        emoji=False,
+    )
 
 
 def figures(title: str, rows: Iterable[tuple[str, str]]) -> Table:

@@ -94,6 +94,7 @@ def test_prepare_leaves_records_labels_and_a_manifest(records):
 def test_the_run_leaves_what_it_should(run):
     names = {file.name for file in run.iterdir()}
     assert names == {
+        ".lock",
         "best",
         "checkpoints",
         "config.json",
@@ -195,6 +196,20 @@ def test_predict_names_what_is_no_image(run, tmp_path, capsys):
         assert path.name in capsys.readouterr().err
 
 
+def test_names_are_shown_as_they_are(run, photos, tmp_path, capsys):
+    odd = tmp_path / "[red]x[:warning:].png"
+    shutil.copy(photos / "red" / "1.png", odd)
+    assert main.main(["predict", str(odd), f"--model_dir={run}"]) == 0
+    assert odd.name in capsys.readouterr().out
+
+
+def test_a_bucket_out_of_reach_is_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("GCS_RETRY_CONFIG_MAX_RETRIES", "0")
+    assert main.main(["evaluate", "--model_dir=gs://nowhere/run"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_export_to_another_folder(run, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["export", f"--model_dir={run}", f"--out={out}", "--json"]
@@ -229,7 +244,7 @@ def test_a_damaged_record_is_said_in_one_line(tiny, records, tmp_path, capsys):
     command = [*TINY, f"--data_dir={damaged}", f"--model_dir={tmp_path}/run"]
     assert main.main(command) == 1
     said = capsys.readouterr().err.splitlines()
-    assert "a file of records is damaged" in said[-1]
+    assert "a file of records is damaged: corrupted record at" in said[-1]
 
 
 WRONG = {

@@ -21,6 +21,9 @@ from efficientnet_tf.data.records import parse_record, shard_name
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.progress import progress
 
+# More is a damaged label rather than a class.
+MOST_CLASSES = 1_000_000
+
 # In a folder that `prepare` has begun and not finished.
 UNFINISHED = "prepare.unfinished"
 
@@ -234,9 +237,14 @@ def _count(
     everything = np.concatenate(labels)
     if not len(everything):
         raise InputError(f"{folder} holds no records; {_CURE}")
-    first = min(1, int(everything.min()))
+    first, last = min(1, int(everything.min())), int(everything.max())
+    if first < 0 or last > MOST_CLASSES:
+        raise InputError(
+            f"{folder} has labels from {everything.min()} to {last}; they must "
+            f"count from 0 or 1, to {MOST_CLASSES} at most"
+        )
     counts = (images, len(everything) - images)
-    return counts, first, int(everything.max()) + 1 - first
+    return counts, first, last + 1 - first
 
 
 def _record_labels(file: str) -> np.ndarray:

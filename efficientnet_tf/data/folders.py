@@ -62,6 +62,11 @@ def find_pictures(folder: str) -> list[Picture]:
             f"{folder} holds files that are no JPEG or PNG in a class folder: "
             f"{few(strangers)}; move them elsewhere"
         )
+    if broken := [name for name in names if len(name.splitlines()) != 1]:
+        raise InputError(
+            f"{folder} has class folders with a line break in their names "
+            f"({', '.join(map(repr, broken))}); rename them"
+        )
     if len(names) < 2:
         raise InputError(
             f"{folder} holds {len(names)} class folders ({few(names)}); "

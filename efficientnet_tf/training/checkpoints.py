@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import tensorflow as tf
 
 from efficientnet_tf.errors import RunError
@@ -10,6 +12,9 @@ from efficientnet_tf.training.model_dir import ModelDir
 from efficientnet_tf.training.state import TrainState
 
 REASON_CHARACTERS = 200
+
+_SAVED = re.compile(r"step-\d+\.")
+_LEFTOVER = re.compile(r"step-\d+(\..*)?_temp")
 
 
 class Checkpoints:
@@ -45,7 +50,7 @@ class Checkpoints:
         Raises:
             RunError: It does not hold this network.
         """
-        path = self._managers["last"].latest_checkpoint
+        path = latest(self._managers["last"].directory)
         if path is not None:
             restore(self._contents, path)
 
@@ -63,6 +68,24 @@ class Checkpoints:
         return int(self._state.step.numpy())
 
 
+def latest(folder: str) -> str | None:
+    """The newest checkpoint in a folder, None where there is none.
+
+    Raises:
+        RunError: There are checkpoints, and the file that names the newest
+            one cannot be read.
+    """
+    path: str | None = tf.train.latest_checkpoint(folder)
+    if path is None and tf.io.gfile.isdir(folder):
+        saved = [n for n in tf.io.gfile.listdir(folder) if _SAVED.match(n)]
+        if saved:
+            raise RunError(
+                f"{folder} holds {sorted(saved)[-1]}, but its file "
+                '"checkpoint" does not name it, or a part of it is missing'
+            )
+    return path
+
+
 def restore(contents: tf.train.Checkpoint, path: str) -> None:
     """Brings variables back, all that `contents` names.
 
@@ -73,7 +96,13 @@ def restore(contents: tf.train.Checkpoint, path: str) -> None:
     try:
         status = contents.restore(path)
         status.assert_existing_objects_matched().expect_partial()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
+    # IndexError is what a file that was cut short gives.
+    except (
+        AssertionError,
+        IndexError,
+        ValueError,
+        tf.errors.OpError,
+    ) as error:
         # TensorFlow's message goes on with the values of the variables.
         reason = " ".join(str(error).split())[:REASON_CHARACTERS]
         raise RunError(f"{path} cannot be restored: {reason}") from error
@@ -82,8 +111,11 @@ def restore(contents: tf.train.Checkpoint, path: str) -> None:
 def _manager(
     contents: tf.train.Checkpoint, folder: str, keep: int
 ) -> tf.train.CheckpointManager:
-    for leftover in tf.io.gfile.glob(f"{folder}/*_temp"):
-        tf.io.gfile.rmtree(leftover)
+    names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
+    for name in (name.rstrip("/") for name in names):
+        # What a process that was killed while saving has left.
+        if _LEFTOVER.fullmatch(name):
+            tf.io.gfile.rmtree(f"{folder}/{name}")
     return tf.train.CheckpointManager(
         contents, folder, max_to_keep=keep, checkpoint_name="step"
     )

@@ -29,10 +29,20 @@ def device_errors(what: str) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        # Behind its first lines TensorFlow names nodes and shows the trace.
-        said = error.message.split("\n\t")[0].split(" [[{{node")[0]
-        gist = " ".join(said.split())[-REASON_CHARACTERS:]
+        said = _gist(error.message)
+        gist = said[:REASON_CHARACTERS]
         cause = _CAUSES.get(type(error), type(error).__name__)
         if any(word in said for word in _RECORD_WORDS):
             cause = "a record cannot be used"
         raise RunError(f"{what}: {cause}: {gist}") from error
+
+
+def _gist(message: str) -> str:
+    """The sentence between the stack trace and the names of nodes."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    nodes = [n for n, line in enumerate(lines) if line.startswith("[[{{node")]
+    sentence = lines[nodes[0] - 1] if nodes and nodes[0] else lines[0]
+    if "assertion failed: [" in sentence:
+        sentence = sentence.partition("assertion failed: [")[2]
+        return sentence.replace("] [", " ").rstrip("]").replace(" ;", ";")
+    return sentence

@@ -60,14 +60,15 @@ def train(
     check_batch(config.train.batch, strategy)
     run = open_run(config, model_dir)
     run.model_dir.claim(run.config, run.dataset.labels)
-    finished = run.model_dir.result()
-    if finished:
-        return {**finished, "model_dir": run.model_dir.path}
-    training = _Training(run, strategy)
-    training.resume()
-    training.finish_steps()
-    result = training.result()
-    run.model_dir.write_result(result)
+    with run.model_dir.held():
+        finished = run.model_dir.result()
+        if finished:
+            return {**finished, "model_dir": run.model_dir.path}
+        training = _Training(run, strategy)
+        training.resume()
+        training.finish_steps()
+        result = training.result()
+        run.model_dir.write_result(result)
     return result
 
 
@@ -138,13 +139,12 @@ class _Training:
         # Tracing takes long and belongs to no step; where XLA compiles, it
         # does so in the first call all the same.
         call.get_concrete_function(batches, tf.constant(1))
-        name = f"{run.network.name} on {run.dataset.name}"
         with (
             closing(
                 tf.summary.create_file_writer(run.model_dir.tensorboard)
             ) as events,
             events.as_default(),
-            progress(name, planned.steps, self._step) as advance,
+            progress(run.network.name, planned.steps, self._step) as advance,
         ):
             while self._step < planned.steps:
                 steps = planned.next_stop(self._step) - self._step

@@ -15,11 +15,14 @@ Works on local paths and on gs://. Files appear whole or not at all.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import importlib.metadata
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,12 @@ _VERSIONS_OF = (
     "numpy",
     "ai-edge-litert",
 )
+
+
+# Characters that make a pattern of a path.
+_PATTERN = frozenset("*?[]")
+# What a run would write over.
+_NAMES = (LABELS, "metrics.jsonl", "result.json", "checkpoints", "best")
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,16 @@ class ModelDir:
     """A model directory."""
 
     def __init__(self, path: str):
-        """Names the directory; nothing is read or made yet."""
+        """Names the directory; nothing is read or made yet.
+
+        Raises:
+            InputError: TensorFlow would take the name for a pattern.
+        """
+        if set(path) & _PATTERN:
+            raise InputError(
+                f"--model_dir {path} must not contain any of "
+                f"{' '.join(sorted(_PATTERN))}"
+            )
         self.path = path
 
     def join(self, *parts: str) -> str:
@@ -142,8 +160,8 @@ class ModelDir:
         """
         present = self.config()
         if present is None:
-            self._begin(config, labels)
-            return
+            self._begin(config)
+            present = config
         changed = differences(present, config)
         if changed:
             section, field = changed[0].split(".")
@@ -153,16 +171,45 @@ class ModelDir:
                 f"{getattr(getattr(config, section), field)!r}; "
                 "choose another --model_dir"
             )
+        if not tf.io.gfile.exists(self.join(LABELS)):
+            write_text(self.join(LABELS), "".join(f"{x}\n" for x in labels))
         if self.labels() != labels:
             raise InputError(
                 f"{self.path} holds a run with other classes than "
                 f"{config.data.dir} has now; choose another --model_dir"
             )
 
-    def _begin(self, config: Config, labels: tuple[str, ...]) -> None:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes of this machine out while the block runs.
+
+        The system lets go of it when the process ends, however it ends. A
+        directory on gs:// cannot be held.
+
+        Raises:
+            InputError: Another process holds it.
+        """
+        if "://" in self.path:
+            yield
+            return
+        with open(self.join(".lock"), "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(
+                    f"{self.path} is in use by another process"
+                ) from None
+            yield
+
+    def _begin(self, config: Config) -> None:
         try:
+            for name in _NAMES:
+                if tf.io.gfile.exists(self.join(name)):
+                    raise InputError(
+                        f"{self.path} holds {name} but no run; choose another "
+                        "--model_dir"
+                    )
             tf.io.gfile.makedirs(self.path)
-            write_text(self.join(LABELS), "".join(f"{x}\n" for x in labels))
             content = {
                 "config": to_dict(config),
                 "versions": _versions(),

@@ -11,7 +11,7 @@ from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.networks import Network
-from efficientnet_tf.training.checkpoints import restore
+from efficientnet_tf.training.checkpoints import latest, restore
 from efficientnet_tf.training.config import Config, Which
 from efficientnet_tf.training.model_dir import ModelDir
 
@@ -76,10 +76,16 @@ def load_trained(
     """
     directory = ModelDir(model_dir)
     folder = {"last": directory.checkpoints, "best": directory.best}[checkpoint]
-    path = tf.train.latest_checkpoint(folder)
+    path = latest(folder)
     if path is None:
         raise InputError(f"{model_dir} has no checkpoint in {folder} yet")
     network = run_config(model_dir).model.network()
+    labels = directory.labels()
+    if len(labels) != network.classes:
+        raise InputError(
+            f"{model_dir} has {len(labels)} lines in labels.txt; the network "
+            f"has {network.classes} classes"
+        )
     model = build_network(network, dtype="float32")
     raw = model
     if config.train.average_decay:
@@ -94,7 +100,7 @@ def load_trained(
     return TrainedModel(
         config=config,
         network=network,
-        labels=directory.labels(),
+        labels=labels,
         model=model,
         raw=raw,
         step=int(step.numpy()),

@@ -209,6 +209,13 @@ def test_a_third_split_is_said_to_be_left_out(tmp_path, capsys):
     assert "s/test is left out: val is" in capsys.readouterr().err
 
 
+def test_a_line_break_in_a_class_name_is_refused(tmp_path):
+    for name in ("a\nb", "c"):
+        picture(tmp_path / "s" / name / "0.jpg", 100)
+        picture(tmp_path / "s" / name / "1.jpg", 120)
+    refused(tmp_path / "s", tmp_path, "line break in their names")
+
+
 def test_a_class_called_train_is_a_class(tmp_path):
     for name in ("bus", "train"):
         for i in range(2):

@@ -225,6 +225,59 @@ def test_seeds_decide(config, whole, tmp_path):
     assert np.abs(weights(other)[name] - expected).max() > 0.01
 
 
+def damaged_copy(run, tmp_path):
+    """A copy of a run that has not said yet that it is finished."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (copy / "result.json").unlink()
+    return copy
+
+
+def test_a_checkpoint_that_was_cut_short_is_an_error(config, whole, tmp_path):
+    copy = damaged_copy(whole[0], tmp_path)
+    (data,) = (copy / "checkpoints").glob("step-15.data*")
+    data.write_bytes(data.read_bytes()[:1000])
+    with pytest.raises(RunError, match="step-15 cannot be restored"):
+        train(config, str(copy))
+
+
+def test_checkpoints_that_nothing_names_are_an_error(config, whole, tmp_path):
+    copy = damaged_copy(whole[0], tmp_path)
+    (copy / "checkpoints" / "checkpoint").write_text("garbage")
+    with pytest.raises(RunError, match="does not name it"):
+        train(config, str(copy))
+    assert ModelDir(str(copy)).result() is None
+
+
+def test_only_leftovers_of_a_save_are_removed(config, whole, tmp_path):
+    copy = damaged_copy(whole[0], tmp_path)
+    (copy / "checkpoints" / "step-20_temp").mkdir()
+    (copy / "checkpoints" / "mine_temp").mkdir()
+    train(config, str(copy))
+    assert not (copy / "checkpoints" / "step-20_temp").exists()
+    assert (copy / "checkpoints" / "mine_temp").exists()
+
+
+def test_a_directory_in_use_is_refused(config, whole):
+    with (
+        ModelDir(whole[0]).held(),
+        pytest.raises(InputError, match="is in use by another process"),
+    ):
+        train(config, whole[0])
+
+
+def test_what_is_not_ours_is_not_written_over(config, tmp_path):
+    (tmp_path / "labels.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds labels\.txt but no run"):
+        train(config, str(tmp_path))
+    assert (tmp_path / "labels.txt").read_text() == "mine"
+
+
+def test_a_pattern_is_no_directory(config, tmp_path):
+    with pytest.raises(InputError, match="must not contain any of"):
+        train(config, str(tmp_path / "run[1]"))
+
+
 def test_the_pace_of_a_run_is_that_of_all_its_lines(whole):
     lines = ModelDir(whole[0]).metrics()
     batch = 8
