@@ -88,8 +88,9 @@ class Pointwise(keras.layers.Conv2D):
     """A 1x1 convolution at stride 1 as the matrix product that it is.
 
     TensorFlow's convolution kernels walk a batch image by image in their
-    gradients, which is slow on a CPU where images are small; XLA sees the
-    same product in both. The kernel keeps its shape, `[1, 1, in, out]`.
+    gradients, which is slow on a CPU where images are small (measured by
+    benchmarks/pointwise.py); XLA sees the same product in both. The kernel
+    keeps its shape, `[1, 1, in, out]`.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
