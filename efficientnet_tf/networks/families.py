@@ -10,13 +10,24 @@ from dataclasses import replace
 from efficientnet_tf.networks.stages import (
     Family,
     Normalization,
+    NormalizationName,
     Stage,
     Variant,
 )
 
-IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+IMAGENET = Normalization(
+    "imagenet", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+)
 # Close to what int8 can hold exactly: see the Edge TPU export.
-CENTERED = Normalization((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+CENTERED = Normalization("centered127", (127.0,) * 3, (128.0,) * 3)
+# EfficientNetV2-S and larger.
+CENTERED128 = Normalization("centered128", (128.0,) * 3, (128.0,) * 3)
+# Weights trained with AdvProp: from -1 to 1.
+UNIT = Normalization("unit", (127.5,) * 3, (127.5,) * 3)
+
+NORMALIZATIONS: dict[NormalizationName, Normalization] = {
+    known.name: known for known in (IMAGENET, CENTERED, CENTERED128, UNIT)
+}
 
 # fmt: off
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from efficientnet_tf.errors import InputError, near
-from efficientnet_tf.networks.families import VARIANTS
+from efficientnet_tf.networks.families import NORMALIZATIONS, VARIANTS
 from efficientnet_tf.networks.stages import (
     Activation,
     Kind,
     Normalization,
+    NormalizationName,
     Stage,
     Variant,
 )
@@ -91,6 +92,7 @@ def network(
     pixels: int | None = None,
     dropout: float | None = None,
     drop_path: float | None = None,
+    normalization: NormalizationName | None = None,
 ) -> Network:
     """Looks a variant up and resolves it.
 
@@ -100,6 +102,7 @@ def network(
         pixels: Side of the input image, at least 32.
         dropout: Probability of dropping a pooled feature in training.
         drop_path: Drop probability that the linear ramp over blocks aims at.
+        normalization: What is done to pixels before the network.
         Each of them left None takes the published value.
 
     Returns:
@@ -119,6 +122,11 @@ def network(
     for field, value in (("dropout", dropout), ("drop_path", drop_path)):
         if value is not None and not 0 <= value < 1:
             raise InputError(f"{field} {value} must be in [0, 1)")
+    if normalization is not None and normalization not in NORMALIZATIONS:
+        raise InputError(
+            f"unknown normalization {normalization!r}: "
+            f"{near(normalization, NORMALIZATIONS)}"
+        )
 
     variant = VARIANTS[name]
     family = variant.family
@@ -134,7 +142,9 @@ def network(
         activation=family.activation,
         dropout=variant.dropout if dropout is None else dropout,
         drop_path=variant.family.drop_path,
-        normalization=family.normalization,
+        normalization=NORMALIZATIONS[normalization]
+        if normalization
+        else family.normalization,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 Kind = Literal["mbconv", "fused"]
 Activation = Literal["swish", "relu", "relu6"]
+NormalizationName = Literal["imagenet", "centered127", "centered128", "unit"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,12 @@ class Normalization:
     """What a network expects of pixels: `(pixel - mean) / std` by channel.
 
     Attributes:
+        name: What configs call it.
         mean: Red, green and blue, on the scale 0 to 255.
         std: The same.
     """
 
+    name: NormalizationName
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
