@@ -17,7 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
 
-from efficientnet_tf.modeling import build as builder
+from efficientnet_tf.modeling.blocks import LAYERS, Kinds
+from efficientnet_tf.modeling.build import build
 from efficientnet_tf.modeling.layers import BatchNorm, Dropout
 
 PIXELS, BATCH, TURNS = 32, 32, 15
@@ -40,14 +41,10 @@ def step(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
 def main() -> None:
     """Times both in turn."""
     options = {"classes": 10, "pixels": PIXELS}
-    product = builder.build("efficientnet-lite0", layers="training", **options)
+    product = build("efficientnet-lite0", layers="training", **options)
     # The same layers, but for the 1x1 convolutions.
-    builder._LAYERS["training"] = builder._Kinds(
-        BatchNorm, Dropout, keras.layers.Conv2D
-    )
-    convolution = builder.build(
-        "efficientnet-lite0", layers="training", **options
-    )
+    LAYERS["training"] = Kinds(BatchNorm, Dropout, keras.layers.Conv2D)
+    convolution = build("efficientnet-lite0", layers="training", **options)
     steps = {"product": step(product), "convolution": step(convolution)}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(TURNS + 1):

@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import keras
 
 from efficientnet_tf.errors import InputError, near
-from efficientnet_tf.modeling.layers import BatchNorm, Dropout, Pointwise
-from efficientnet_tf.networks import Activation, Block, Network, network
+from efficientnet_tf.modeling.blocks import LAYERS, Layers, Maker
+from efficientnet_tf.networks import FusedStride, Network, network
 
 BATCH_NORM_MOMENTUM = 0.99
-BATCH_NORM_EPSILON = 1e-3
-
-Layers = Literal["keras", "training"]
-
-
-class _Kinds(NamedTuple):
-    """The layers that there are two of."""
-
-    batch_norm: type[keras.Layer]
-    dropout: type[keras.Layer]
-    pointwise: type[keras.Layer]
-
-
-_LAYERS: dict[Layers, _Kinds] = {
-    "keras": _Kinds(
-        keras.layers.BatchNormalization,
-        keras.layers.Dropout,
-        keras.layers.Conv2D,
-    ),
-    "training": _Kinds(BatchNorm, Dropout, Pointwise),
-}
-
-_ACTIVATIONS: dict[Activation, str] = {
-    "swish": "silu",
-    "relu": "relu",
-    "relu6": "relu6",
-}
 
 
 def build(
@@ -53,8 +25,11 @@ def build(
     batch_norm_momentum: float = BATCH_NORM_MOMENTUM,
     dtype: str | keras.DTypePolicy | None = None,
     layers: Layers = "keras",
+    fused_stride: FusedStride = "expand",
+    endpoints: bool = False,
+    weights: Literal["imagenet"] | None = None,
 ) -> keras.Model:
-    """Builds a network with fresh weights.
+    """Builds a network.
 
     Inputs are images already normalised, `[batch, pixels, pixels, channels]`;
     outputs are float32 logits `[batch, classes]`, whatever the dtype policy.
@@ -77,28 +52,54 @@ def build(
             loads with Keras alone. "training" takes ours where they are
             faster on a CPU or right across replicas. The weights are the
             same, name by name.
+        fused_stride: Which convolution of a fused block carries its stride;
+            see `efficientnet_tf.network`.
+        endpoints: Whether the outputs are a dictionary for detection and
+            segmentation: `reduction_1` to `reduction_5`, the last features at
+            a half to a 32nd of the image's side (rounded up), then
+            `pooled_features` `[batch, head]` and `logits`.
+        weights: None for fresh ones; "imagenet" for those that
+            keras.applications has, downloaded and cached by Keras: see
+            `load_imagenet_weights`.
 
     Returns:
         A functional model with layers named as in keras.applications.
 
     Raises:
-        InputError: The name is unknown or a value is out of its range.
+        InputError: The name is unknown, a value is out of its range, or
+            keras.applications has no such network.
+        RunError: The weights cannot be downloaded.
     """
+    if weights not in (None, "imagenet"):
+        raise InputError(
+            f'unknown weights {weights!r}; give "imagenet", or None for '
+            "fresh ones"
+        )
     resolved = network(
         name,
         classes=classes,
         pixels=pixels,
         dropout=dropout,
         drop_path=drop_path,
+        fused_stride=fused_stride,
     )
-    return build_network(
+    model = build_network(
         resolved,
         channels=channels,
         batch_size=batch_size,
         batch_norm_momentum=batch_norm_momentum,
         dtype=dtype,
         layers=layers,
+        endpoints=endpoints,
     )
+    if weights == "imagenet":
+        # It imports keras.applications, which most callers do not need.
+        from efficientnet_tf.modeling.keras_weights import (
+            load_imagenet_weights,
+        )
+
+        load_imagenet_weights(model, resolved)
+    return model
 
 
 def build_network(
@@ -109,6 +110,7 @@ def build_network(
     batch_norm_momentum: float = BATCH_NORM_MOMENTUM,
     dtype: str | keras.DTypePolicy | None = None,
     layers: Layers = "keras",
+    endpoints: bool = False,
 ) -> keras.Model:
     """Builds a resolved network; see `build` for the arguments."""
     for field, value in (("channels", channels), ("batch_size", batch_size)):
@@ -118,177 +120,39 @@ def build_network(
         raise InputError(
             f"batch_norm_momentum {batch_norm_momentum} must be in [0, 1)"
         )
-    if layers not in _LAYERS:
-        raise InputError(f"unknown layers {layers!r}: {near(layers, _LAYERS)}")
-    make = _Maker(
-        activation=_ACTIVATIONS[network.activation],
+    if layers not in LAYERS:
+        raise InputError(f"unknown layers {layers!r}: {near(layers, LAYERS)}")
+    make = Maker(
         momentum=batch_norm_momentum,
         policy=keras.dtype_policies.get(dtype or keras.config.dtype_policy()),
-        kinds=_LAYERS[layers],
+        kinds=LAYERS[layers],
     )
     shape = (network.pixels, network.pixels, channels)
     images = keras.Input(shape, batch_size=batch_size, name="images")
     x = make.conv(images, "stem_conv", network.stem, kernel=3, stride=2)
     x = make.norm(x, "stem_bn")
-    x = make.act(x, "stem_activation")
+    x = make.act(x, "stem_activation", network.activation)
+    reductions = []
     for block in network.blocks:
+        if block.halves:
+            reductions.append(x)
         x = make.block(x, block)
+    reductions.append(x)
     x = make.conv(x, "top_conv", network.head)
     x = make.norm(x, "top_bn")
-    x = make.act(x, "top_activation")
-    x = make.pool(x, "avg_pool", keepdims=False)
+    x = make.act(x, "top_activation", network.activation)
+    pooled = x = make.pool(x, "avg_pool", keepdims=False)
     if network.classes:
         if network.dropout:
             x = make.drop(x, "top_dropout", network.dropout)
         x = make.dense(x, "predictions", network.classes)
-    return keras.Model(images, x, name=network.name)
-
-
-@dataclass(frozen=True)
-class _Maker:
-    """Makes the layers of one network; x is `[batch, height, width, c]`.
-
-    Initial weights are the original's: normal, untruncated, by fan-out (a
-    depthwise kernel counts one output), and uniform for the classifier.
-    """
-
-    activation: str
-    momentum: float
-    policy: keras.DTypePolicy
-    kinds: _Kinds
-
-    def block(self, x: keras.KerasTensor, block: Block) -> keras.KerasTensor:
-        """A mobile inverted bottleneck, fused or not."""
-        name = f"block{block.name}_"
-        inputs = x
-        if block.kind == "fused":
-            x = self.conv(
-                x,
-                f"{name}expand_conv",
-                block.expanded,
-                kernel=block.kernel,
-                stride=block.stride,
-            )
-            x = self.norm(x, f"{name}expand_bn")
-            x = self.act(x, f"{name}expand_activation")
-        else:
-            if block.expanded != block.inputs:
-                x = self.conv(x, f"{name}expand_conv", block.expanded)
-                x = self.norm(x, f"{name}expand_bn")
-                x = self.act(x, f"{name}expand_activation")
-            x = self.depthwise(x, f"{name}dwconv", block.kernel, block.stride)
-            x = self.norm(x, f"{name}bn")
-            x = self.act(x, f"{name}activation")
-        if block.squeeze:
-            x = self.squeeze_excite(x, f"{name}se_", block)
-        x = self.conv(x, f"{name}project_conv", block.outputs)
-        x = self.norm(x, f"{name}project_bn")
-        if block.residual:
-            if block.drop_path:
-                x = self.drop(
-                    x, f"{name}drop", block.drop_path, (None, 1, 1, 1)
-                )
-            x = keras.layers.Add(name=f"{name}add", dtype=self.policy)(
-                [x, inputs]
-            )
-        return x
-
-    def squeeze_excite(
-        self, x: keras.KerasTensor, name: str, block: Block
-    ) -> keras.KerasTensor:
-        """Scales channels by what the whole image says of them."""
-        gate = self.pool(x, f"{name}squeeze", keepdims=True)
-        gate = self.conv(gate, f"{name}reduce", block.squeeze, bias=True)
-        gate = self.act(gate, f"{name}activation")
-        gate = self.conv(gate, f"{name}expand", block.expanded, bias=True)
-        gate = keras.layers.Activation(
-            "sigmoid", name=f"{name}sigmoid", dtype=self.policy
-        )(gate)
-        return keras.layers.Multiply(name=f"{name}excite", dtype=self.policy)(
-            [x, gate]
-        )
-
-    def conv(
-        self,
-        x: keras.KerasTensor,
-        name: str,
-        channels: int,
-        *,
-        kernel: int = 1,
-        stride: int = 1,
-        bias: bool = False,
-    ) -> keras.KerasTensor:
-        pointwise = kernel == stride == 1
-        layer = self.kinds.pointwise if pointwise else keras.layers.Conv2D
-        return layer(
-            channels,
-            kernel,
-            strides=stride,
-            padding="same",
-            use_bias=bias,
-            kernel_initializer=_by_fan_out(2.0, "untruncated_normal"),
-            dtype=self.policy,
-            name=name,
-        )(x)
-
-    def depthwise(
-        self, x: keras.KerasTensor, name: str, kernel: int, stride: int
-    ) -> keras.KerasTensor:
-        return keras.layers.DepthwiseConv2D(
-            kernel,
-            strides=stride,
-            padding="same",
-            use_bias=False,
-            depthwise_initializer=_by_fan_out(2.0, "untruncated_normal"),
-            dtype=self.policy,
-            name=name,
-        )(x)
-
-    def dense(
-        self, x: keras.KerasTensor, name: str, classes: int
-    ) -> keras.KerasTensor:
-        return keras.layers.Dense(
-            classes,
-            kernel_initializer=_by_fan_out(1 / 3, "uniform"),
-            dtype="float32",
-            name=name,
-        )(x)
-
-    def norm(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        return self.kinds.batch_norm(
-            momentum=self.momentum,
-            epsilon=BATCH_NORM_EPSILON,
-            dtype=self.policy,
-            name=name,
-        )(x)
-
-    def act(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        return keras.layers.Activation(
-            self.activation, dtype=self.policy, name=name
-        )(x)
-
-    def drop(
-        self,
-        x: keras.KerasTensor,
-        name: str,
-        rate: float,
-        noise_shape: tuple[int | None, ...] | None = None,
-    ) -> keras.KerasTensor:
-        return self.kinds.dropout(
-            rate, noise_shape=noise_shape, dtype=self.policy, name=name
-        )(x)
-
-    def pool(
-        self, x: keras.KerasTensor, name: str, *, keepdims: bool
-    ) -> keras.KerasTensor:
-        return keras.layers.GlobalAveragePooling2D(
-            keepdims=keepdims, dtype=self.policy, name=name
-        )(x)
-
-
-def _by_fan_out(
-    scale: float, distribution: str
-) -> keras.initializers.Initializer:
-    return keras.initializers.VarianceScaling(
-        scale, mode="fan_out", distribution=distribution
-    )
+    if not endpoints:
+        return keras.Model(images, x, name=network.name)
+    outputs = {
+        f"reduction_{number}": tensor
+        for number, tensor in enumerate(reductions, 1)
+    }
+    outputs["pooled_features"] = pooled
+    if network.classes:
+        outputs["logits"] = x
+    return keras.Model(images, outputs, name=network.name)

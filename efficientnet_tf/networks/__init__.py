@@ -1,16 +1,32 @@
 """What the networks are. Standard library only."""
 
 from efficientnet_tf.networks.costs import Cost, Totals, costs, totals
-from efficientnet_tf.networks.resolve import Block, Network, network, variants
-from efficientnet_tf.networks.stages import Activation, Normalization
+from efficientnet_tf.networks.resolve import (
+    Block,
+    FusedStride,
+    Network,
+    alias,
+    network,
+    variants,
+)
+from efficientnet_tf.networks.stages import (
+    Activation,
+    Alias,
+    Normalization,
+    NormalizationName,
+)
 
 __all__ = [
     "Activation",
+    "Alias",
     "Block",
     "Cost",
+    "FusedStride",
     "Network",
     "Normalization",
+    "NormalizationName",
     "Totals",
+    "alias",
     "costs",
     "network",
     "totals",

@@ -1,4 +1,7 @@
-"""Parameters and multiply-adds in closed form, without TensorFlow."""
+"""Parameters, multiply-adds and activations in closed form.
+
+Without TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ class Convolution:
         depthwise: Each channel has a kernel of its own.
         bias: It adds a bias.
         batch_norm: A batch norm follows.
+        experts: Kernels that are mixed into one for each image, 0 for a
+            kernel of its own.
     """
 
     inputs: int
@@ -29,10 +34,11 @@ class Convolution:
     depthwise: bool = False
     bias: bool = False
     batch_norm: bool = False
+    experts: int = 0
 
     @property
     def weights(self) -> int:
-        """Numbers in the kernel."""
+        """Numbers in the kernel that meets an image."""
         inputs = 1 if self.depthwise else self.inputs
         return self.kernel**2 * inputs * self.outputs
 
@@ -40,7 +46,7 @@ class Convolution:
     def trainable_parameters(self) -> int:
         """Kernel, bias, and the scale and shift of the batch norm."""
         extra = self.bias + 2 * self.batch_norm
-        return self.weights + extra * self.outputs
+        return self.weights * max(1, self.experts) + extra * self.outputs
 
     @property
     def statistics(self) -> int:
@@ -50,7 +56,12 @@ class Convolution:
     @property
     def macs(self) -> int:
         """Multiply-adds for one image, the bias not counted."""
-        return self.weights * self.pixels**2
+        return self.weights * (self.pixels**2 + self.experts)
+
+    @property
+    def activations(self) -> int:
+        """Numbers that come out for one image."""
+        return self.outputs * self.pixels**2
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,8 @@ class Cost:
         trainable_parameters: Parameters that training changes.
         total_parameters: Those and the batch-norm statistics.
         macs: Multiply-adds for one image.
+        activations: Numbers that the convolutions and dense layers in it give
+            for one image.
     """
 
     name: str
@@ -76,6 +89,7 @@ class Cost:
     trainable_parameters: int
     total_parameters: int
     macs: int
+    activations: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,7 @@ class Totals:
     trainable_parameters: int
     total_parameters: int
     macs: int
+    activations: int
     blocks: int
 
 
@@ -97,8 +112,10 @@ def costs(network: Network) -> tuple[Cost, ...]:
     rows = [_cost("stem", None, "conv 3x3", pixels, network.stem, [stem])]
     for block in network.blocks:
         parts = list(_convolutions(block, pixels))
-        pixels = _strided(pixels, block.stride)
+        pixels = _strided(pixels, 2 if block.halves else 1)
         kind = f"{block.kind} {block.kernel}x{block.kernel}"
+        if block.experts:
+            kind += f", {block.experts} experts"
         rows.append(
             _cost(block.name, block.stage, kind, pixels, block.outputs, parts)
         )
@@ -123,6 +140,7 @@ def totals(network: Network) -> Totals:
         trainable_parameters=sum(row.trainable_parameters for row in rows),
         total_parameters=sum(row.total_parameters for row in rows),
         macs=sum(row.macs for row in rows),
+        activations=sum(row.activations for row in rows),
         blocks=len(network.blocks),
     )
 
@@ -134,19 +152,25 @@ def _strided(pixels: int, stride: int) -> int:
 
 def _convolutions(block: Block, pixels: int) -> Iterator[Convolution]:
     """What a block computes on an input of the given side."""
+    inputs, experts = block.inputs, block.experts
+    if experts:
+        yield Convolution(inputs, experts, bias=True)
+    if block.space_to_depth:
+        pixels = _strided(pixels, 2)
+        yield Convolution(inputs, 4 * inputs, 2, pixels, batch_norm=True)
+        inputs *= 4
     after = _strided(pixels, block.stride)
     if block.kind == "fused":
-        yield Convolution(
-            block.inputs,
-            block.expanded,
-            block.kernel,
-            after,
-            batch_norm=True,
-        )
+        outputs = block.expanded if block.expands else block.outputs
+        yield Convolution(inputs, outputs, block.kernel, after, batch_norm=True)
     else:
-        if block.expanded != block.inputs:
+        if block.expands:
             yield Convolution(
-                block.inputs, block.expanded, 1, pixels, batch_norm=True
+                inputs,
+                block.expanded,
+                pixels=pixels,
+                batch_norm=True,
+                experts=experts,
             )
         yield Convolution(
             block.expanded,
@@ -155,11 +179,19 @@ def _convolutions(block: Block, pixels: int) -> Iterator[Convolution]:
             after,
             depthwise=True,
             batch_norm=True,
+            experts=experts,
         )
     if block.squeeze:
         yield Convolution(block.expanded, block.squeeze, bias=True)
         yield Convolution(block.squeeze, block.expanded, bias=True)
-    yield Convolution(block.expanded, block.outputs, 1, after, batch_norm=True)
+    if block.projects:
+        yield Convolution(
+            block.expanded,
+            block.outputs,
+            pixels=after,
+            batch_norm=True,
+            experts=experts,
+        )
 
 
 def _cost(
@@ -180,4 +212,5 @@ def _cost(
         trainable_parameters=trainable,
         total_parameters=trainable + sum(part.statistics for part in parts),
         macs=sum(part.macs for part in parts),
+        activations=sum(part.activations for part in parts),
     )

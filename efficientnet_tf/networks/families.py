@@ -1,6 +1,7 @@
 """Every network of the project as a table.
 
-Source: tensorflow/tpu `models/official/efficientnet` at commit 7dc921f.
+Sources: tensorflow/tpu `models/official/efficientnet` at commit 7dc921f; for
+EfficientNetV2 google/automl `efficientnetv2/effnetv2_configs.py` at 2fb46e7.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from efficientnet_tf.networks.stages import (
+    Alias,
     Family,
     Normalization,
     NormalizationName,
@@ -54,6 +56,65 @@ _EDGETPU_STAGES = (
     Stage("mbconv",   2,      5,     2,     8,    192),
 )
 
+#             block   repeats kernel stride expand width   se
+_X_STAGES = (
+    Stage("mbconv",   1,      3,     1,     1,     16,  1 / 4,
+          space_to_depth=True),
+    Stage("fused",    2,      3,     2,     6,     24,  1 / 4,
+          activation="swish"),
+    Stage("fused",    2,      5,     2,     6,     40,  1 / 4,
+          activation="swish"),
+    Stage("mbconv",   3,      3,     2,     6,     80,  1 / 4),
+    Stage("mbconv",   3,      5,     1,     6,    112,  1 / 4),
+    Stage("mbconv",   4,      5,     2,     6,    192,  1 / 4),
+    Stage("mbconv",   1,      3,     1,     6,    320,  1 / 4),
+)
+
+#             block   repeats kernel stride expand width   se
+_V2_STAGES = (
+    Stage("fused",    1,      3,     1,     1,     16),
+    Stage("fused",    2,      3,     2,     4,     32),
+    Stage("fused",    2,      3,     2,     4,     48),
+    Stage("mbconv",   3,      3,     2,     4,     96,  1 / 4),
+    Stage("mbconv",   5,      3,     1,     6,    112,  1 / 4),
+    Stage("mbconv",   8,      3,     2,     6,    192,  1 / 4),
+)
+_V2_S_STAGES = (
+    Stage("fused",    2,      3,     1,     1,     24),
+    Stage("fused",    4,      3,     2,     4,     48),
+    Stage("fused",    4,      3,     2,     4,     64),
+    Stage("mbconv",   6,      3,     2,     4,    128,  1 / 4),
+    Stage("mbconv",   9,      3,     1,     6,    160,  1 / 4),
+    Stage("mbconv",  15,      3,     2,     6,    256,  1 / 4),
+)
+_V2_M_STAGES = (
+    Stage("fused",    3,      3,     1,     1,     24),
+    Stage("fused",    5,      3,     2,     4,     48),
+    Stage("fused",    5,      3,     2,     4,     80),
+    Stage("mbconv",   7,      3,     2,     4,    160,  1 / 4),
+    Stage("mbconv",  14,      3,     1,     6,    176,  1 / 4),
+    Stage("mbconv",  18,      3,     2,     6,    304,  1 / 4),
+    Stage("mbconv",   5,      3,     1,     6,    512,  1 / 4),
+)
+_V2_L_STAGES = (
+    Stage("fused",    4,      3,     1,     1,     32),
+    Stage("fused",    7,      3,     2,     4,     64),
+    Stage("fused",    7,      3,     2,     4,     96),
+    Stage("mbconv",  10,      3,     2,     4,    192,  1 / 4),
+    Stage("mbconv",  19,      3,     1,     6,    224,  1 / 4),
+    Stage("mbconv",  25,      3,     2,     6,    384,  1 / 4),
+    Stage("mbconv",   7,      3,     1,     6,    640,  1 / 4),
+)
+_V2_XL_STAGES = (
+    Stage("fused",    4,      3,     1,     1,     32),
+    Stage("fused",    8,      3,     2,     4,     64),
+    Stage("fused",    8,      3,     2,     4,     96),
+    Stage("mbconv",  16,      3,     2,     4,    192,  1 / 4),
+    Stage("mbconv",  24,      3,     1,     6,    256,  1 / 4),
+    Stage("mbconv",  32,      3,     2,     6,    512,  1 / 4),
+    Stage("mbconv",   8,      3,     1,     6,    640,  1 / 4),
+)
+
 B = Family(_B_STAGES, activation="swish", normalization=IMAGENET)
 LITE = replace(
     B,
@@ -62,9 +123,27 @@ LITE = replace(
     normalization=CENTERED,
     fixed_ends=True,
 )
+CONDCONV = replace(
+    B,
+    stages=(*_B_STAGES[:4],
+            *(replace(stage, experts=True) for stage in _B_STAGES[4:])),
+    normalization=CENTERED,
+)
 # 1001 classes: label 0 is the background.
 EDGETPU = Family(_EDGETPU_STAGES, activation="relu",
                  normalization=CENTERED, classes=1001)
+X = replace(B, stages=_X_STAGES, activation="relu")
+# Stages 2 to 4 expand four times instead of six.
+H = replace(
+    X,
+    stages=tuple(replace(stage, expand=4) if number in (2, 3, 4) else stage
+                 for number, stage in enumerate(_X_STAGES, 1)),
+)
+V2 = replace(B, stages=_V2_STAGES, rounding="nearest")
+V2_S = replace(V2, stages=_V2_S_STAGES, normalization=CENTERED128, stem=24)
+V2_M = replace(V2_S, stages=_V2_M_STAGES)
+V2_L = replace(V2_S, stages=_V2_L_STAGES, stem=32)
+V2_XL = replace(V2_L, stages=_V2_XL_STAGES)
 
 VARIANTS = {
     #                              family   width depth pixels dropout
@@ -83,8 +162,65 @@ VARIANTS = {
     "efficientnet-lite2":     Variant(LITE,    1.1,  1.2,  260,   0.3),
     "efficientnet-lite3":     Variant(LITE,    1.2,  1.4,  280,   0.3),
     "efficientnet-lite4":     Variant(LITE,    1.4,  1.8,  300,   0.3),
+    "efficientnet-condconv-b0-4e":
+        Variant(CONDCONV, 1.0, 1.0, 224, 0.25, experts=4),
+    "efficientnet-condconv-b0-8e":
+        Variant(CONDCONV, 1.0, 1.0, 224, 0.25, experts=8),
+    "efficientnet-condconv-b0-8e-depth":
+        Variant(CONDCONV, 1.0, 1.1, 224, 0.25, experts=8),
     "efficientnet-edgetpu-S": Variant(EDGETPU, 1.0,  1.0,  224,   0.2),
     "efficientnet-edgetpu-M": Variant(EDGETPU, 1.0,  1.1,  240,   0.2),
     "efficientnet-edgetpu-L": Variant(EDGETPU, 1.2,  1.4,  300,   0.3),
+    "efficientnet-x-b0":      Variant(X,   1.0,  1.0,  224,   0.2, squeeze=4),
+    "efficientnet-x-b1":      Variant(X,   1.0,  1.1,  240,   0.2, squeeze=2),
+    "efficientnet-x-b2":      Variant(X,   1.1,  1.2,  260,   0.3),
+    "efficientnet-x-b3":      Variant(X,   1.2,  1.4,  300,   0.3),
+    "efficientnet-x-b4":      Variant(X,   1.4,  1.8,  380,   0.4),
+    "efficientnet-x-b5":      Variant(X,   1.6,  2.2,  456,   0.4),
+    "efficientnet-x-b6":      Variant(X,   1.8,  2.6,  528,   0.5),
+    "efficientnet-x-b7":      Variant(X,   2.0,  3.1,  600,   0.5),
+    "efficientnet-x-tpu-b1":  Variant(X,   1.05, 1.09, 229,   0.2, squeeze=2),
+    "efficientnet-x-tpu-b2":  Variant(X,   1.13, 1.29, 244,   0.3),
+    "efficientnet-x-tpu-b3":  Variant(X,   1.27, 1.62, 263,   0.3),
+    "efficientnet-x-tpu-b4":  Variant(X,   1.54, 2.38, 299,   0.4),
+    "efficientnet-x-tpu-b5":  Variant(X,   1.96, 2.76, 332,   0.4),
+    "efficientnet-x-tpu-b6":  Variant(X,   2.75, 3.01, 328,   0.5),
+    "efficientnet-x-tpu-b7":  Variant(X,   3.26, 3.44, 350,   0.5),
+    "efficientnet-x-gpu-b1":  Variant(X,   1.05, 1.09, 229,   0.2, squeeze=2),
+    "efficientnet-x-gpu-b2":  Variant(X,   1.13, 1.24, 237,   0.3),
+    "efficientnet-x-gpu-b3":  Variant(X,   1.31, 1.63, 255,   0.3),
+    "efficientnet-x-gpu-b4":  Variant(X,   1.63, 2.4,  282,   0.4),
+    "efficientnet-x-gpu-b5":  Variant(X,   1.94, 3.29, 306,   0.4),
+    "efficientnet-x-gpu-b6":  Variant(X,   2.25, 4.28, 328,   0.5),
+    "efficientnet-x-gpu-b7":  Variant(X,   2.58, 5.46, 350,   0.5),
+    "efficientnet-h-b5":      Variant(H,   1.92, 2.2,  456,   0.4),
+    "efficientnet-h-b6":      Variant(H,   2.16, 2.6,  528,   0.5),
+    "efficientnet-h-b7":      Variant(H,   2.4,  3.1,  600,   0.5),
+    "efficientnet-h-tpu-b5":  Variant(H,   2.3,  2.76, 332,   0.4),
+    "efficientnet-h-tpu-b6":  Variant(H,   3.0,  3.01, 328,   0.5),
+    "efficientnet-h-tpu-b7":  Variant(H,   3.6,  3.44, 350,   0.5),
+    "efficientnetv2-b0":      Variant(V2,      1.0,  1.0,  224,   0.2),
+    "efficientnetv2-b1":      Variant(V2,      1.0,  1.1,  240,   0.2),
+    "efficientnetv2-b2":      Variant(V2,      1.1,  1.2,  260,   0.3),
+    "efficientnetv2-b3":      Variant(V2,      1.2,  1.4,  300,   0.3),
+    "efficientnetv2-s":       Variant(V2_S,    1.0,  1.0,  384,   0.2),
+    "efficientnetv2-m":       Variant(V2_M,    1.0,  1.0,  480,   0.3),
+    "efficientnetv2-l":       Variant(V2_L,    1.0,  1.0,  480,   0.4),
+    "efficientnetv2-xl":      Variant(V2_XL,   1.0,  1.0,  512,   0.4),
 }
 # fmt: on
+
+_QAT = (
+    "the original's -qat names build the same network and weights for "
+    "quantization-aware training; here the int8 export quantizes after training"
+)
+_X_B0 = "the original gives this network three names"
+
+ALIASES = {
+    **{
+        f"efficientnet-lite{n}-qat": Alias(f"efficientnet-lite{n}", _QAT)
+        for n in range(5)
+    },
+    "efficientnet-x-tpu-b0": Alias("efficientnet-x-b0", _X_B0),
+    "efficientnet-x-gpu-b0": Alias("efficientnet-x-b0", _X_B0),
+}

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Literal, get_args
 
 from efficientnet_tf.errors import InputError, near
-from efficientnet_tf.networks.families import NORMALIZATIONS, VARIANTS
+from efficientnet_tf.networks.families import (
+    ALIASES,
+    NORMALIZATIONS,
+    VARIANTS,
+)
 from efficientnet_tf.networks.stages import (
     Activation,
+    Alias,
     Kind,
     Normalization,
     NormalizationName,
+    Rounding,
     Stage,
     Variant,
 )
 
 MIN_PIXELS = 32
+
+FusedStride = Literal["expand", "project"]
+Padding = Literal["same", "symmetric"]
 
 
 @dataclass(frozen=True)
@@ -25,17 +36,26 @@ class Block:
     """A block as it gets built.
 
     Attributes:
-        name: Stage number and letter, as in keras.applications: "3b".
+        name: Stage number and letters, as in keras.applications: "3b".
         stage: Number of the stage, from 1.
         kind: See `Stage`.
         kernel: Side of the kernel that filters space.
         stride: Its stride.
+        padding: "same" is TensorFlow's; "symmetric" pads half a kernel on
+            every side.
         inputs: Channels that come in.
+        space_to_depth: A 2x2 convolution of stride 2 first makes four times
+            the channels of them.
+        expands: Whether a convolution makes the expanded channels; if not,
+            the kernel filters what comes in.
         expanded: Channels between expansion and projection.
         squeeze: Channels of the squeeze-and-excitation bottleneck, 0 for none.
         outputs: Channels that go out.
+        activation: Activation of the block.
         residual: Whether the input is added to the output.
         drop_path: Probability of dropping the branch in training.
+        experts: Kernels that each convolution mixes for an image, 0 for one
+            kernel for all.
     """
 
     name: str
@@ -43,12 +63,30 @@ class Block:
     kind: Kind
     kernel: int
     stride: int
+    padding: Padding
     inputs: int
+    space_to_depth: bool
+    expands: bool
     expanded: int
     squeeze: int
     outputs: int
+    activation: Activation
     residual: bool
     drop_path: float
+    experts: int
+
+    @property
+    def projects(self) -> bool:
+        """Whether a 1x1 convolution makes the outputs.
+
+        A fused block that does not expand is a single convolution.
+        """
+        return self.kind == "mbconv" or self.expands
+
+    @property
+    def halves(self) -> bool:
+        """Whether the outputs have half the resolution of the inputs."""
+        return self.stride == 2 or self.space_to_depth
 
 
 @dataclass(frozen=True)
@@ -62,10 +100,10 @@ class Network:
         stem: Channels of the stem.
         blocks: The blocks in order.
         head: Channels of the head, before pooling.
-        activation: Activation everywhere but after a projection.
+        activation: Activation of the stem and the head.
         dropout: Probability of dropping a pooled feature in training.
         drop_path: Drop probability that the blocks' linear ramp aims at.
-        normalization: What the family's published weights expect of pixels.
+        normalization: What is done to pixels before the network.
     """
 
     name: str
@@ -81,8 +119,13 @@ class Network:
 
 
 def variants() -> list[str]:
-    """Names that `network` and `build` accept."""
+    """Names of the networks."""
     return list(VARIANTS)
+
+
+def alias(name: str) -> Alias | None:
+    """What a name stands for that is another name of a variant."""
+    return ALIASES.get(name)
 
 
 def network(
@@ -93,24 +136,33 @@ def network(
     dropout: float | None = None,
     drop_path: float | None = None,
     normalization: NormalizationName | None = None,
+    fused_stride: FusedStride = "expand",
 ) -> Network:
     """Looks a variant up and resolves it.
 
     Args:
-        name: One of `variants()`.
+        name: One of `variants()`, or an alias of one.
         classes: Number of logits, at least 2; 0 for a headless backbone.
         pixels: Side of the input image, at least 32.
         dropout: Probability of dropping a pooled feature in training.
         drop_path: Drop probability that the linear ramp over blocks aims at.
         normalization: What is done to pixels before the network.
         Each of them left None takes the published value.
+        fused_stride: Which convolution of a fused block carries its stride:
+            the one that expands, or the projection. The EdgeTPU weights
+            published in 2019 were trained with "project"; the shapes are the
+            same. It is built in a cheaper form that computes the same: the
+            expansion strides, with symmetric padding, because the projection
+            would use no other of its outputs.
 
     Returns:
         The network with every number final.
 
     Raises:
-        InputError: The name is unknown or a value is out of its range.
+        InputError: The name is unknown, a value is out of its range, or
+            "project" is asked of a network without a strided fused block.
     """
+    name = ALIASES[name].variant if name in ALIASES else name
     if name not in VARIANTS:
         raise InputError(f"unknown model {name!r}: {near(name, VARIANTS)}")
     if classes is not None and (classes < 0 or classes == 1):
@@ -131,17 +183,18 @@ def network(
     variant = VARIANTS[name]
     family = variant.family
     if drop_path is not None:
-        variant = replace(variant, family=replace(family, drop_path=drop_path))
+        family = replace(family, drop_path=drop_path)
+        variant = replace(variant, family=family)
     return Network(
         name=name,
         pixels=variant.pixels if pixels is None else pixels,
         classes=family.classes if classes is None else classes,
         stem=_end_width(variant, family.stem),
-        blocks=resolve(variant),
+        blocks=_with_fused_stride(name, resolve(variant), fused_stride),
         head=_end_width(variant, family.head),
         activation=family.activation,
         dropout=variant.dropout if dropout is None else dropout,
-        drop_path=variant.family.drop_path,
+        drop_path=family.drop_path,
         normalization=NORMALIZATIONS[normalization]
         if normalization
         else family.normalization,
@@ -154,81 +207,155 @@ def resolve(variant: Variant) -> tuple[Block, ...]:
 
     Nothing after this function multiplies by a width or a depth.
     """
-    family = variant.family
-    stages = family.stages
-    repeats = [
-        stage.repeats
-        if family.fixed_ends and position in (0, len(stages) - 1)
-        else math.ceil(variant.depth * stage.repeats)
-        for position, stage in enumerate(stages)
-    ]
-    # The original's ramp: block k of n drops with probability aim * k / n,
-    # so the first never drops and the last not quite as often as aimed at.
-    total = sum(repeats)
+    repeats = _repeats(variant)
     blocks: list[Block] = []
-    inputs = _end_width(variant, family.stem)
+    inputs = _end_width(variant, variant.family.stem)
+    # What the table says comes in: not what does, behind a stage of more
+    # depth and less space.
+    declared = inputs
+    halved = False
     for number, (stage, count) in enumerate(
-        zip(stages, repeats, strict=True), start=1
+        zip(variant.family.stages, repeats, strict=True), start=1
     ):
-        for repeat in range(count):
-            first = repeat == 0
-            block = _block(
-                stage,
-                number=number,
-                repeat=repeat,
-                stride=stage.stride if first else 1,
-                inputs=inputs,
-                declared=round_width(stage.expand_from, variant.width)
-                if first and stage.expand_from
-                else inputs,
-                outputs=round_width(stage.width, variant.width),
-                drop_path=family.drop_path * len(blocks) / total,
-            )
-            blocks.append(block)
-            inputs = block.outputs
+        if stage.expand_from:
+            declared = _width(variant, stage.expand_from)
+        for block in _blocks(
+            variant, stage, number, count, inputs, declared, halved
+        ):
+            # The original's ramp: block k of n drops with probability
+            # aim * k / n, so the first never drops and the last not quite as
+            # often as aimed at.
+            ramp = len(blocks) / sum(repeats)
+            aim = variant.family.drop_path
+            blocks.append(replace(block, drop_path=aim * ramp))
+        inputs = blocks[-1].outputs
+        declared = _width(variant, stage.width)
+        halved = stage.space_to_depth
     return tuple(blocks)
 
 
-def round_width(channels: int, width: float, divisor: int = 8) -> int:
-    """Scales channels to a multiple of 8, losing at most a tenth.
+def round_width(
+    channels: int,
+    width: float,
+    divisor: int = 8,
+    rounding: Rounding = "lose_a_tenth_at_most",
+) -> int:
+    """Scales channels to a multiple of 8.
 
-    Source: the original's `round_filters`.
+    Source: the original's `round_filters`, and that of EfficientNetV2, which
+    takes the nearest multiple even where it loses more than a tenth.
     """
     scaled = channels * width
     rounded = max(divisor, int(scaled + divisor / 2) // divisor * divisor)
-    if rounded < 0.9 * scaled:
+    if rounding == "lose_a_tenth_at_most" and rounded < 0.9 * scaled:
         rounded += divisor
     return rounded
 
 
+def _width(variant: Variant, channels: int) -> int:
+    rounding = variant.family.rounding
+    return round_width(channels, variant.width, rounding=rounding)
+
+
 def _end_width(variant: Variant, channels: int) -> int:
-    if variant.family.fixed_ends:
-        return channels
-    return round_width(channels, variant.width)
+    return channels if variant.family.fixed_ends else _width(variant, channels)
 
 
-def _block(
+def _repeats(variant: Variant) -> list[int]:
+    """Blocks in each stage."""
+    stages = variant.family.stages
+    ends = (0, len(stages) - 1) if variant.family.fixed_ends else ()
+    return [
+        stage.repeats
+        if position in ends
+        else math.ceil(variant.depth * stage.repeats)
+        for position, stage in enumerate(stages)
+    ]
+
+
+def _blocks(
+    variant: Variant,
     stage: Stage,
-    *,
     number: int,
-    repeat: int,
-    stride: int,
+    count: int,
     inputs: int,
     declared: int,
-    outputs: int,
-    drop_path: float,
-) -> Block:
-    """A block, its ratios applied to the channels that the table declares."""
-    return Block(
-        name=f"{number}{chr(ord('a') + repeat)}",
-        stage=number,
-        kind=stage.kind,
-        kernel=3 if stage.kind == "fused" else stage.kernel,
-        stride=stride,
-        inputs=inputs,
-        expanded=declared * stage.expand,
-        squeeze=max(1, int(declared * stage.se)) if stage.se else 0,
-        outputs=outputs,
-        residual=stage.skip and stride == 1 and declared == outputs,
-        drop_path=drop_path,
+    halved: bool,
+) -> Iterator[Block]:
+    """The blocks of a stage, not yet dropped.
+
+    Args:
+        variant: Gives the coefficients.
+        stage: The row of the table.
+        number: Of the stage, from 1.
+        count: Of its blocks.
+        inputs: Channels that come in.
+        declared: Channels that the ratios of the first block are applied to.
+        halved: The stage before has done this one's halving.
+    """
+    depth = 4 if stage.space_to_depth else 1
+    outputs = _width(variant, stage.width) * depth
+    declared *= depth
+    for repeat in range(count):
+        first = repeat == 0
+        moves_space = stage.space_to_depth and first
+        stride = stage.stride if first and not halved else 1
+        squeeze = int(declared * stage.se * variant.squeeze)
+        yield Block(
+            name=f"{number}{_letters(repeat)}",
+            stage=number,
+            kind=stage.kind,
+            kernel=(stage.kernel + 1) // 2
+            if stage.space_to_depth
+            else stage.kernel,
+            stride=stride,
+            padding="same",
+            inputs=inputs,
+            space_to_depth=moves_space,
+            expands=stage.expand != 1,
+            expanded=declared * stage.expand,
+            squeeze=max(1, squeeze // 4 if moves_space else squeeze)
+            if stage.se
+            else 0,
+            outputs=outputs,
+            activation=stage.activation or variant.family.activation,
+            residual=stage.skip
+            and stride == 1
+            and not moves_space
+            and inputs == outputs,
+            drop_path=0.0,
+            experts=variant.experts if stage.experts else 0,
+        )
+        inputs = declared = outputs
+
+
+def _letters(repeat: int) -> str:
+    """0 -> a, 25 -> z, 26 -> aa."""
+    rounds, letter = divmod(repeat, 26)
+    return "a" * rounds + chr(ord("a") + letter)
+
+
+def _with_fused_stride(
+    name: str, blocks: tuple[Block, ...], fused_stride: FusedStride
+) -> tuple[Block, ...]:
+    if fused_stride not in get_args(FusedStride):
+        raise InputError(
+            f"unknown fused_stride {fused_stride!r}: "
+            f"{near(fused_stride, get_args(FusedStride))}"
+        )
+    if fused_stride == "expand":
+        return blocks
+    strided = {
+        block
+        for block in blocks
+        if block.kind == "fused" and block.projects and block.stride > 1
+    }
+    if not strided:
+        raise InputError(
+            f"fused_stride {fused_stride!r}: {name} has no fused block with a "
+            'stride; leave it at "expand"'
+        )
+    return tuple(
+        replace(block, padding="symmetric") if block in strided else block
+        for block in blocks
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 Kind = Literal["mbconv", "fused"]
 Activation = Literal["swish", "relu", "relu6"]
+Rounding = Literal["lose_a_tenth_at_most", "nearest"]
 NormalizationName = Literal["imagenet", "centered127", "centered128", "unit"]
 
 
@@ -16,9 +17,10 @@ class Stage:
 
     Attributes:
         kind: "mbconv" expands by 1x1, filters by depthwise, projects by 1x1;
-            "fused" expands by a full 3x3 convolution, then projects.
+            "fused" expands by a full convolution, then projects. A fused
+            block that does not expand is that one convolution.
         repeats: Blocks in the stage; the first one carries the stride.
-        kernel: Side of the depthwise kernel. Fused blocks are always 3x3.
+        kernel: Side of the kernel that filters space.
         stride: Stride of the first block.
         expand: Expanded channels per input channel.
         width: Output channels.
@@ -26,6 +28,12 @@ class Stage:
         expand_from: Channels that `expand` multiplies in the first block,
             where they are not the channels that really come in.
         skip: Whether blocks may have a residual connection.
+        activation: Of the stage's blocks, where it is not the family's.
+        space_to_depth: The stage works at half the resolution on four times
+            the channels, and with kernels half as wide: a 2x2 convolution
+            takes it there. The next stage then has no stride of its own.
+        experts: The kernels are mixed for each image (CondConv), of as many
+            experts as the variant has.
     """
 
     kind: Kind
@@ -37,6 +45,9 @@ class Stage:
     se: float = 0.0
     expand_from: int | None = None
     skip: bool = True
+    activation: Activation | None = None
+    space_to_depth: bool = False
+    experts: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,8 @@ class Family:
 
     Attributes:
         stages: The unscaled network.
-        activation: Activation of every block, of the stem and of the head.
+        activation: Of the stem, of the head and, unless a stage has its own,
+            of the blocks.
         normalization: What the published weights expect of the pixels.
         classes: Logits of the published weights.
         stem: Unscaled channels of the 3x3 stride-2 stem.
@@ -68,6 +80,7 @@ class Family:
         fixed_ends: Stem and head keep their width and the first and last
             stage their repeats, whatever the coefficients.
         drop_path: Drop probability that the blocks' linear ramp aims at.
+        rounding: How scaled channels become a multiple of 8.
     """
 
     stages: tuple[Stage, ...]
@@ -78,6 +91,7 @@ class Family:
     head: int = 1280
     fixed_ends: bool = False
     drop_path: float = 0.2
+    rounding: Rounding = "lose_a_tenth_at_most"
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,8 @@ class Variant:
         depth: Multiplier of repeats.
         pixels: Side of the published input image.
         dropout: Probability of dropping a pooled feature in training.
+        squeeze: Multiplier of squeeze-and-excitation channels.
+        experts: Kernels that each convolution of a CondConv stage mixes.
     """
 
     family: Family
@@ -96,3 +112,18 @@ class Variant:
     depth: float
     pixels: int
     dropout: float
+    squeeze: int = 1
+    experts: int = 0
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Another name of a variant.
+
+    Attributes:
+        variant: The name in the table.
+        why: What a person who used the other name should know.
+    """
+
+    variant: str
+    why: str

@@ -1,0 +1,307 @@
+"""The blocks of a network in Keras."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import keras
+
+from efficientnet_tf.modeling.layers import BatchNorm, Dropout, Pointwise
+from efficientnet_tf.networks import Activation, Block
+
+BATCH_NORM_EPSILON = 1e-3
+
+Layers = Literal["keras", "training"]
+
+
+class Kinds(NamedTuple):
+    """The layers that there are two of."""
+
+    batch_norm: type[keras.Layer]
+    dropout: type[keras.Layer]
+    pointwise: type[keras.Layer]
+
+
+LAYERS: dict[Layers, Kinds] = {
+    "keras": Kinds(
+        keras.layers.BatchNormalization,
+        keras.layers.Dropout,
+        keras.layers.Conv2D,
+    ),
+    "training": Kinds(BatchNorm, Dropout, Pointwise),
+}
+
+_ACTIVATIONS: dict[Activation, str] = {
+    "swish": "silu",
+    "relu": "relu",
+    "relu6": "relu6",
+}
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes the layers of one network; x is `[batch, height, width, c]`.
+
+    Initial weights are the original's: normal, untruncated, by fan-out (a
+    depthwise kernel counts one output), and uniform for the classifier.
+
+    Attributes:
+        momentum: Of batch norm.
+        policy: Keras's dtype policy of all layers but the classifier.
+        kinds: Which layers are taken.
+    """
+
+    momentum: float
+    policy: keras.DTypePolicy
+    kinds: Kinds
+
+    def block(self, x: keras.KerasTensor, block: Block) -> keras.KerasTensor:
+        """A mobile inverted bottleneck, fused or not, CondConv or not."""
+        name = f"block{block.name}_"
+        inputs = x
+        routing = self._routing(x, f"{name}routing", block.experts)
+        if block.space_to_depth:
+            depth = 4 * block.inputs
+            x = self.conv(
+                x, f"{name}space2depth_conv", depth, kernel=2, stride=2
+            )
+            x = self.norm(x, f"{name}space2depth_bn")
+            x = self.act(x, f"{name}space2depth_activation", block.activation)
+        if block.kind == "fused":
+            x = self._fused(x, name, block)
+        else:
+            x = self._expanded_and_filtered(x, name, block, routing)
+        if block.squeeze:
+            x = self._squeeze_excite(x, f"{name}se_", block)
+        if block.projects:
+            x = self._mix(x, f"{name}project_conv", block.outputs, routing)
+            x = self.norm(x, f"{name}project_bn")
+        if block.residual:
+            if block.drop_path:
+                x = self.drop(
+                    x, f"{name}drop", block.drop_path, (None, 1, 1, 1)
+                )
+            x = keras.layers.Add(name=f"{name}add", dtype=self.policy)(
+                [x, inputs]
+            )
+        return x
+
+    def _fused(
+        self, x: keras.KerasTensor, name: str, block: Block
+    ) -> keras.KerasTensor:
+        """The full convolution of a fused block."""
+        part = "expand" if block.expands else "project"
+        if block.padding == "symmetric":
+            x = keras.layers.ZeroPadding2D(
+                block.kernel // 2, dtype=self.policy, name=f"{name}{part}_pad"
+            )(x)
+        x = self.conv(
+            x,
+            f"{name}{part}_conv",
+            block.expanded if block.expands else block.outputs,
+            kernel=block.kernel,
+            stride=block.stride,
+            padding="valid" if block.padding == "symmetric" else "same",
+        )
+        x = self.norm(x, f"{name}{part}_bn")
+        return self.act(x, f"{name}{part}_activation", block.activation)
+
+    def _expanded_and_filtered(
+        self,
+        x: keras.KerasTensor,
+        name: str,
+        block: Block,
+        routing: keras.KerasTensor | None,
+    ) -> keras.KerasTensor:
+        """The 1x1 expansion and the depthwise convolution of a block."""
+        if block.expands:
+            x = self._mix(x, f"{name}expand_conv", block.expanded, routing)
+            x = self.norm(x, f"{name}expand_bn")
+            x = self.act(x, f"{name}expand_activation", block.activation)
+        x = self._depthwise(x, f"{name}dwconv", block, routing)
+        x = self.norm(x, f"{name}bn")
+        return self.act(x, f"{name}activation", block.activation)
+
+    def _squeeze_excite(
+        self, x: keras.KerasTensor, name: str, block: Block
+    ) -> keras.KerasTensor:
+        """Scales channels by what the whole image says of them."""
+        gate = self.pool(x, f"{name}squeeze", keepdims=True)
+        gate = self.conv(gate, f"{name}reduce", block.squeeze, bias=True)
+        gate = self.act(gate, f"{name}activation", block.activation)
+        gate = self.conv(gate, f"{name}expand", x.shape[-1], bias=True)
+        gate = keras.layers.Activation(
+            "sigmoid", name=f"{name}sigmoid", dtype=self.policy
+        )(gate)
+        return keras.layers.Multiply(name=f"{name}excite", dtype=self.policy)(
+            [x, gate]
+        )
+
+    def _routing(
+        self, x: keras.KerasTensor, name: str, experts: int
+    ) -> keras.KerasTensor | None:
+        """What share each expert has in an image's kernels.
+
+        The shares, `[batch, experts]`, are each in (0, 1) and need not sum to
+        one. None where there are no experts.
+        """
+        if not experts:
+            return None
+        x = self.pool(x, f"{name}_pool", keepdims=False)
+        return keras.layers.Dense(
+            experts, activation="sigmoid", dtype=self.policy, name=name
+        )(x)
+
+    def _mix(
+        self,
+        x: keras.KerasTensor,
+        name: str,
+        channels: int,
+        routing: keras.KerasTensor | None,
+    ) -> keras.KerasTensor:
+        """A 1x1 convolution, with a kernel for each image if `routing` is.
+
+        The experts' kernels are the rows of one matrix, `[experts, in * out]`,
+        as in the original's checkpoints, so the kernels of a whole batch are
+        one product and so is what they do to it.
+        """
+        if routing is None:
+            return self.conv(x, name, channels)
+        _, height, width, inputs = x.shape
+        kernels = keras.layers.Dense(
+            inputs * channels,
+            use_bias=False,
+            kernel_initializer=_normal(fan_out=channels),
+            dtype=self.policy,
+            name=name,
+        )(routing)
+        kernels = self._reshape(kernels, f"{name}_kernels", inputs, channels)
+        x = self._reshape(x, f"{name}_pixels", height * width, inputs)
+        x = self._dot(x, kernels, f"{name}_mix")
+        return self._reshape(x, f"{name}_image", height, width, channels)
+
+    def _depthwise(
+        self,
+        x: keras.KerasTensor,
+        name: str,
+        block: Block,
+        routing: keras.KerasTensor | None,
+    ) -> keras.KerasTensor:
+        """A depthwise convolution, with a kernel for each image if `routing`.
+
+        A convolution is linear in its kernel, so mixing what the experts give
+        is the same as mixing their kernels. It costs as many depthwise
+        convolutions as there are experts, and needs no loop over images.
+        """
+        experts = block.experts or 1
+        x = keras.layers.DepthwiseConv2D(
+            block.kernel,
+            strides=block.stride,
+            padding="same",
+            depth_multiplier=experts,
+            use_bias=False,
+            depthwise_initializer=_normal(fan_out=block.kernel**2),
+            dtype=self.policy,
+            name=name,
+        )(x)
+        if routing is None:
+            return x
+        _, height, width, channels = x.shape
+        channels //= experts
+        size = height * width * channels
+        x = self._reshape(x, f"{name}_experts", size, experts)
+        x = self._dot(x, routing, f"{name}_mix")
+        return self._reshape(x, f"{name}_image", height, width, channels)
+
+    def conv(
+        self,
+        x: keras.KerasTensor,
+        name: str,
+        channels: int,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        bias: bool = False,
+        padding: str = "same",
+    ) -> keras.KerasTensor:
+        """A convolution; x is `[batch, height, width, channels]`."""
+        pointwise = kernel == stride == 1
+        layer = self.kinds.pointwise if pointwise else keras.layers.Conv2D
+        return layer(
+            channels,
+            kernel,
+            strides=stride,
+            padding=padding,
+            use_bias=bias,
+            kernel_initializer=_normal(fan_out=kernel**2 * channels),
+            dtype=self.policy,
+            name=name,
+        )(x)
+
+    def dense(
+        self, x: keras.KerasTensor, name: str, classes: int
+    ) -> keras.KerasTensor:
+        """The classifier, in float32."""
+        return keras.layers.Dense(
+            classes,
+            kernel_initializer=keras.initializers.VarianceScaling(
+                1 / 3, mode="fan_out", distribution="uniform"
+            ),
+            dtype="float32",
+            name=name,
+        )(x)
+
+    def norm(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """A batch norm over channels."""
+        return self.kinds.batch_norm(
+            momentum=self.momentum,
+            epsilon=BATCH_NORM_EPSILON,
+            dtype=self.policy,
+            name=name,
+        )(x)
+
+    def act(
+        self, x: keras.KerasTensor, name: str, activation: Activation
+    ) -> keras.KerasTensor:
+        """An activation."""
+        return keras.layers.Activation(
+            _ACTIVATIONS[activation], dtype=self.policy, name=name
+        )(x)
+
+    def drop(
+        self,
+        x: keras.KerasTensor,
+        name: str,
+        rate: float,
+        noise_shape: tuple[int | None, ...] | None = None,
+    ) -> keras.KerasTensor:
+        """Dropout, or drop-path by the shape of its noise."""
+        return self.kinds.dropout(
+            rate, noise_shape=noise_shape, dtype=self.policy, name=name
+        )(x)
+
+    def pool(
+        self, x: keras.KerasTensor, name: str, *, keepdims: bool
+    ) -> keras.KerasTensor:
+        """The mean over height and width."""
+        return keras.layers.GlobalAveragePooling2D(
+            keepdims=keepdims, dtype=self.policy, name=name
+        )(x)
+
+    def _reshape(
+        self, x: keras.KerasTensor, name: str, *shape: int
+    ) -> keras.KerasTensor:
+        return keras.layers.Reshape(shape, dtype=self.policy, name=name)(x)
+
+    def _dot(
+        self, x: keras.KerasTensor, y: keras.KerasTensor, name: str
+    ) -> keras.KerasTensor:
+        """`[batch, n, m]` times `[batch, m, ...]`, image by image."""
+        return keras.layers.Dot((2, 1), dtype=self.policy, name=name)([x, y])
+
+
+def _normal(fan_out: int) -> keras.initializers.Initializer:
+    """The original's, which is not truncated."""
+    return keras.initializers.RandomNormal(stddev=math.sqrt(2 / fan_out))

@@ -1,0 +1,235 @@
+"""Weights out of the original's TF1 checkpoints."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from efficientnet_tf.errors import InputError
+from efficientnet_tf.modeling.load_report import LoadReport
+from efficientnet_tf.modeling.tf1_files import checkpoint_prefix
+from efficientnet_tf.modeling.tf1_names import (
+    AVERAGED,
+    OriginalName,
+    canonical,
+    original_names,
+)
+
+_HEAD = re.compile(r"head/dense/(kernel|bias)")
+_KERNEL = "head/dense/kernel"
+_OF_TRAINING = {
+    "slot of the optimizer": re.compile(
+        r".*/(RMSProp(_1)?|Momentum|Adam(_1)?|LARSOptimizer\w*)"
+    ),
+    "counter of training": re.compile(
+        r"global_step|beta\d_power|.*/(biased|local_step)"
+    ),
+}
+_TF2 = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+def load_tf1_checkpoint(
+    model: keras.Model, path: str, *, ema: bool = True
+) -> LoadReport:
+    """Gives a model the weights of a checkpoint of the original.
+
+    Either every variable is assigned once or, where an error is raised, none
+    is. A classifier for another number of classes is left as it was. The names
+    are those of tensorflow/tpu `models/official/efficientnet` and, for
+    EfficientNetV2, of google/automl.
+
+    Args:
+        model: What `build` made, of the network in the checkpoint.
+        path: The prefix of a checkpoint, a directory, or a `.tar.gz` as
+            published; local or gs://.
+        ema: Whether averaged weights are taken where there are some; without,
+            only the raw ones are.
+
+    Returns:
+        What each variable was given, and why tensors were not used.
+
+    Raises:
+        InputError: There is no such checkpoint, or it is of another network:
+            a tensor is missing, too many, or has another shape.
+    """
+    with checkpoint_prefix(path) as prefix:
+        reader = _Reader(prefix, path)
+        plan = _Plan(reader, original_names(model), ema)
+        values = {
+            variable.path: plan.wanted[variable.path].ours(
+                reader.value(plan.assigned[variable.path]),
+                tuple(variable.shape),
+            )
+            for variable in model.weights
+            if variable.path in plan.assigned
+        }
+    for variable in model.weights:
+        if variable.path in values:
+            variable.assign(values[variable.path])
+    return LoadReport(path, plan.assigned, plan.fresh, plan.unused())
+
+
+def tf1_classes(path: str) -> int:
+    """How many classes the classifier in a checkpoint has, 0 without one.
+
+    Args:
+        path: See `load_tf1_checkpoint`.
+
+    Raises:
+        InputError: There is no such checkpoint of the original.
+    """
+    with checkpoint_prefix(path) as prefix:
+        reader = _Reader(prefix, path)
+    for name in (_KERNEL, _KERNEL + AVERAGED):
+        if name in reader.tensors:
+            return reader.shapes[reader.tensors[name]][-1]
+    return 0
+
+
+class _Reader:
+    """The tensors of a checkpoint."""
+
+    def __init__(self, prefix: str, path: str):
+        self.path = path
+        try:
+            self._reader: Any = tf.train.load_checkpoint(prefix)
+            shapes = self._reader.get_variable_to_shape_map()
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{path} is no checkpoint that can be read: {_short(error)}"
+            ) from error
+        self.shapes: dict[str, tuple[int, ...]] = {
+            name: tuple(shape) for name, shape in sorted(shapes.items())
+        }
+        if _TF2 in self.shapes:
+            raise InputError(
+                f"{path} is a checkpoint of TensorFlow 2, not of the original; "
+                "what this project has trained is taken up by --init_from"
+            )
+        try:
+            below = canonical(
+                name for name in self.shapes if not _of_training(name)
+            )
+        except InputError as error:
+            raise InputError(f"{path} is {error}") from None
+        # Names in the checkpoint by those below the model's scope.
+        self.tensors = {short: name for name, short in below.items()}
+
+    def value(self, name: str) -> Any:
+        """The values of a tensor, a NumPy array."""
+        try:
+            return self._reader.get_tensor(name)
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{self.path} lacks the values of {name}: {_short(error)}"
+            ) from error
+
+
+class _Plan:
+    """Which tensor every variable is given."""
+
+    def __init__(
+        self, reader: _Reader, wanted: dict[str, OriginalName], ema: bool
+    ):
+        self.wanted = wanted
+        self.assigned: dict[str, str] = {}
+        self.fresh: dict[str, str] = {}
+        self._reader = reader
+        self._wrong_head = self._other_classes()
+        for path, original in wanted.items():
+            if self._wrong_head and _HEAD.fullmatch(original.name):
+                self.fresh[path] = self._wrong_head
+            else:
+                self.assigned[path] = self._tensor(path, original, ema)
+        self._refuse_strangers()
+
+    def unused(self) -> dict[str, str]:
+        """Why tensors were not used."""
+        taken = set(self.assigned.values())
+        return {
+            name: self._why_not(name)
+            for name in self._reader.shapes
+            if name not in taken
+        }
+
+    def _tensor(self, path: str, original: OriginalName, ema: bool) -> str:
+        """The tensor of a variable, averaged if it may and can be."""
+        tensors = self._reader.tensors
+        averaged = tensors.get(original.name + AVERAGED)
+        raw = tensors.get(original.name)
+        name = (averaged or raw) if ema else raw
+        if name is None:
+            only = " that is not averaged; take it with ema" if averaged else ""
+            raise InputError(
+                f"{self._reader.path} has no {original.name} for {path}{only}"
+                f"{self._of()}"
+            )
+        found = self._reader.shapes[name]
+        if found != original.shape:
+            raise InputError(
+                f"{self._reader.path}: {name} is {list(found)}, but {path} "
+                f"needs {list(original.shape)}{self._of()}"
+            )
+        return name
+
+    def _other_classes(self) -> str:
+        """Why the classifier in the checkpoint is of no use, or nothing."""
+        ours = {o.name: o.shape for o in self.wanted.values()}.get(_KERNEL)
+        tensors = self._reader.tensors
+        theirs = tensors.get(_KERNEL) or tensors.get(_KERNEL + AVERAGED)
+        if theirs is None:
+            # One that should be there is missed by `_tensor`.
+            return ""
+        shape = self._reader.shapes[theirs]
+        if ours is None:
+            return "the model has no classifier"
+        if ours[-1] == shape[-1]:
+            return ""
+        reason = f"the model has {ours[-1]} classes, the checkpoint {shape[-1]}"
+        if shape[-1] == ours[-1] + 1:
+            reason += ", of which the first may be the background"
+        return reason
+
+    def _refuse_strangers(self) -> None:
+        """Raises InputError for a tensor of a network that is not the model."""
+        known = {original.name for original in self.wanted.values()}
+        for short, name in self._reader.tensors.items():
+            base = short.removesuffix(AVERAGED)
+            if base not in known and not _HEAD.fullmatch(base):
+                raise InputError(
+                    f"{self._reader.path} is of another network: the model "
+                    f"has nothing for {name}{self._of()}"
+                )
+
+    def _of(self) -> str:
+        """The network that the checkpoint says it is of."""
+        scope = next(iter(self._reader.tensors.values())).partition("/")[0]
+        return f" (its tensors are named {scope}/...)"
+
+    def _why_not(self, name: str) -> str:
+        reason = _of_training(name)
+        if reason:
+            return reason
+        short = {n: s for s, n in self._reader.tensors.items()}.get(name)
+        if short is None:
+            return "outside of the network's scope"
+        if self._wrong_head and _HEAD.fullmatch(short.removesuffix(AVERAGED)):
+            return self._wrong_head
+        if short.endswith(AVERAGED):
+            return "averaged, and the raw value was asked for"
+        return "raw, and the averaged value was taken"
+
+
+def _of_training(name: str) -> str:
+    """Why a tensor is no weight, or nothing."""
+    for reason, names in _OF_TRAINING.items():
+        if names.fullmatch(name):
+            return reason
+    return ""
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
