@@ -122,7 +122,13 @@ class _Reader:
         """The values of a tensor, a NumPy array."""
         try:
             return self._reader.get_tensor(name)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        # IndexError is what a file that was cut short gives.
+        except (
+            IndexError,
+            RuntimeError,
+            ValueError,
+            tf.errors.OpError,
+        ) as error:
             raise InputError(
                 f"{self.path} lacks the values of {name}: {_short(error)}"
             ) from error

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.build import build
@@ -18,13 +20,28 @@ from efficientnet_tf.networks import network, totals, variants
 QUICK = "efficientnet-lite0"  # builds in half the time of B0
 SMALL = 32  # the least an image may have, and all that a count needs
 
-BIG = {f"efficientnet-{word}" for word in ("b5", "b6", "b7", "b8", "l2")}
+TRUNCATED_AT = 2 / 0.87962566103423978  # where a truncated normal ends
+EXPERT_BLOCKS = {
+    f"block{block.name}": block
+    for block in network("efficientnet-condconv-b0-4e").blocks
+}
 
-
-@pytest.fixture(autouse=True)
-def _fresh_names() -> Iterator[None]:
-    yield
-    keras.backend.clear_session()
+# Built in the default suite; the rest are of the same families, only deeper.
+BUILT_BY_DEFAULT = {
+    "efficientnet-b0",
+    "efficientnet-b4",
+    "efficientnet-lite0",
+    "efficientnet-lite4",
+    "efficientnet-condconv-b0-8e-depth",
+    "efficientnet-edgetpu-S",
+    "efficientnet-edgetpu-L",
+    "efficientnet-x-b0",
+    "efficientnet-x-tpu-b1",
+    "efficientnet-h-b5",
+    "efficientnetv2-b0",
+    "efficientnetv2-b3",
+    "efficientnetv2-s",
+}
 
 
 def _numbers(variables: list[keras.Variable]) -> int:
@@ -34,7 +51,9 @@ def _numbers(variables: list[keras.Variable]) -> int:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in BIG else ())
+        pytest.param(
+            name, marks=() if name in BUILT_BY_DEFAULT else pytest.mark.slow
+        )
         for name in variants()
     ],
 )
@@ -46,92 +65,50 @@ def test_keras_counts_what_the_closed_form_says(name: str) -> None:
     assert model.output_shape == (None, network(name).classes)
 
 
-def _imagenet_statistics(model: keras.Model, name: str) -> None:
-    """Gives Keras's preprocessing layers what ImageNet weights come with.
+def expected_spread(layer: keras.Layer) -> float | None:
+    """Standard deviation of a layer's normal kernel; None for other layers.
 
-    Fresh, its Rescaling divides by 255 and its Normalization does nothing.
+    Source: the original's initialisers. By fan-out, of which a depthwise
+    kernel has one a tap; an expert's kernel is drawn as if it were alone.
     """
-    wanted = network(name).normalization
-    layer = model.get_layer(index=2)
-    assert isinstance(layer, keras.layers.Normalization)
-    mean, std = np.array(wanted.mean) / 255, np.array(wanted.std) / 255
-    layer.set_weights([mean, std**2, np.array(0)])
-    layer.finalize_state()
-
-
-def _batch_norm_weights(
-    rng: np.random.Generator, shape: tuple[int, ...]
-) -> list[np.ndarray]:
-    """Scale, shift, mean and variance, such that deep networks stay tame.
-
-    Wilder ones blow a rounding error up to the size of the logits.
-    """
-    return [
-        rng.uniform(0.7, 1.1, shape),
-        rng.normal(0, 0.05, shape),
-        rng.normal(0, 0.05, shape),
-        rng.uniform(0.5, 1.5, shape),
-    ]
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        fan_out = np.prod(layer.kernel_size)
+    elif isinstance(layer, keras.layers.Conv2D):
+        fan_out = np.prod(layer.kernel_size) * layer.filters
+    elif isinstance(layer, keras.layers.Dense) and not layer.use_bias:
+        channels_in = {"e": "inputs", "p": "expanded"}
+        block = EXPERT_BLOCKS[layer.name.partition("_")[0]]
+        part = layer.name.partition("_")[2][0]
+        fan_out = layer.units // getattr(block, channels_in[part])
+    else:
+        return None
+    return float(np.sqrt(2 / fan_out))
 
 
 @pytest.mark.parametrize(
-    "number",
-    [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 8))],
+    "name",
+    [
+        "efficientnet-b0",
+        "efficientnet-condconv-b0-4e",
+        "efficientnet-edgetpu-S",
+        "efficientnet-x-b0",
+        "efficientnetv2-b0",
+    ],
 )
-@pytest.mark.parametrize(
-    "pixels", [64, pytest.param(75, marks=pytest.mark.slow, id="odd")]
-)
-def test_keras_applications_computes_the_same(number: int, pixels: int) -> None:
-    name = f"efficientnet-b{number}"
-    rng = np.random.default_rng(number)
-    theirs = getattr(keras.applications, f"EfficientNetB{number}")(
-        weights=None,
-        input_shape=(pixels, pixels, 3),
-        classifier_activation=None,
-    )
-    _imagenet_statistics(theirs, name)
-    ours = build(name, pixels=pixels)
-    for layer in ours.layers:
-        if not layer.weights:
-            continue
-        twin = theirs.get_layer(layer.name)
-        if layer.name.endswith("bn"):
-            twin.set_weights(_batch_norm_weights(rng, twin.gamma.shape))
-        layer.set_weights(twin.get_weights())
-    assert _numbers(ours.weights) == _numbers(theirs.weights) - 7
-
-    pixel_values = rng.uniform(0, 255, (2, pixels, pixels, 3))
-    wanted = network(name).normalization
-    normalised = (pixel_values - wanted.mean) / wanted.std
-    expected = np.asarray(theirs(pixel_values.astype("float32")))
-    logits = np.asarray(ours(normalised.astype("float32")))
-    np.testing.assert_allclose(
-        logits, expected, rtol=0, atol=1e-4 * expected.std()
-    )
-
-
-@pytest.mark.parametrize("name", ["efficientnet-b0", "efficientnet-edgetpu-S"])
 def test_initial_weights_are_the_originals(name: str) -> None:
-    # Source: the original's initialisers. Normal, untruncated, by fan-out, of
-    # which a depthwise kernel has one a tap; uniform for the classifier.
     keras.utils.set_random_seed(1)
     model = build(name, pixels=SMALL)
-    truncated_at = 2 / 0.87962566103423978  # a truncated normal ends here
     tails = 0
     for layer in model.layers:
-        if isinstance(layer, keras.layers.DepthwiseConv2D):
-            std = np.sqrt(2 / np.prod(layer.kernel.shape[:2]))
-        elif isinstance(layer, keras.layers.Conv2D):
-            fan_out = np.prod(layer.kernel.shape[:2]) * layer.kernel.shape[3]
-            std = np.sqrt(2 / fan_out)
-        else:
+        spread = expected_spread(layer)
+        if spread is None:
             continue
         values = np.asarray(layer.kernel)
         # Five standard errors of a standard deviation.
         near = 5 / np.sqrt(2 * values.size)
-        assert values.std() == pytest.approx(std, rel=near), layer.name
-        assert abs(values.mean()) < 5 * std / np.sqrt(values.size)
-        tails += int((abs(values) > truncated_at * std).sum())
+        assert values.std() == pytest.approx(spread, rel=near), layer.name
+        assert abs(values.mean()) < 5 * spread / np.sqrt(values.size)
+        tails += int((abs(values) > TRUNCATED_AT * spread).sum())
         if layer.use_bias:
             assert not np.asarray(layer.bias).any()
     assert tails > 0
@@ -142,6 +119,19 @@ def test_initial_weights_are_the_originals(name: str) -> None:
     assert abs(values).max() <= limit
     assert values.std() == pytest.approx(limit / np.sqrt(3), rel=1e-2)
     assert not np.asarray(dense.bias).any()
+
+
+def test_routing_starts_glorot_uniform() -> None:
+    keras.utils.set_random_seed(1)
+    model = build("efficientnet-condconv-b0-8e", pixels=SMALL)
+    # Source: the default of a TF1 dense layer, sqrt(6 / (in + out)).
+    for layer in model.layers:
+        if layer.name.endswith("_routing"):
+            values = np.asarray(layer.kernel)
+            limit = np.sqrt(6 / sum(values.shape))
+            assert 0.98 * limit < abs(values).max() <= limit
+            assert values.std() == pytest.approx(limit / np.sqrt(3), rel=0.1)
+            assert not np.asarray(layer.bias).any()
 
 
 def test_depthwise_spread_by_its_number() -> None:
@@ -282,14 +272,168 @@ def test_a_saved_model_loads_with_keras_alone(
     )
 
 
-@pytest.fixture
-def randomized() -> Callable[[keras.Model], None]:
-    """Gives batch norms statistics that a forgotten one would show."""
+@pytest.mark.parametrize("pixels", [64, 75])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "efficientnet-b0",
+        "efficientnet-edgetpu-S",
+        "efficientnet-x-b0",
+        "efficientnetv2-b0",
+    ],
+)
+def test_endpoints(name: str, pixels: int) -> None:
+    model = build(name, pixels=pixels, classes=10, endpoints=True)
+    outputs = model(np.zeros((2, pixels, pixels, 3), "float32"))
+    sides = [-(-pixels // 2**level) for level in range(1, 6)]
+    assert list(outputs) == [
+        *(f"reduction_{level}" for level in range(1, 6)),
+        "pooled_features",
+        "logits",
+    ]
+    for level, side in enumerate(sides, 1):
+        assert outputs[f"reduction_{level}"].shape[1:3] == (side, side)
+    assert outputs["pooled_features"].shape == (2, network(name).head)
+    assert outputs["logits"].shape == (2, 10)
 
-    def randomize(model: keras.Model) -> None:
-        rng = np.random.default_rng(0)
-        for variable in model.weights:
-            if "moving" in variable.path or "gamma" in variable.path:
-                variable.assign(rng.uniform(0.5, 1.5, variable.shape))
 
-    return randomize
+def test_endpoints_of_b0_at_its_size() -> None:
+    # Source: the original's endpoints.
+    expected = [(112, 16), (56, 24), (28, 40), (14, 112), (7, 320)]
+    model = build("efficientnet-b0", classes=0, endpoints=True)
+    for level, (side, channels) in enumerate(expected, 1):
+        shape = model.output[f"reduction_{level}"].shape
+        assert shape == (None, side, side, channels)
+    assert "logits" not in model.output
+
+
+def test_the_endpoints_are_the_logits_own() -> None:
+    keras.utils.set_random_seed(1)
+    model = build(QUICK, pixels=SMALL, classes=10)
+    named = build(QUICK, pixels=SMALL, classes=10, endpoints=True)
+    named.set_weights(model.get_weights())
+    images = np.random.default_rng(0).normal(size=(2, SMALL, SMALL, 3))
+    images = images.astype("float32")
+    outputs = named(images)
+    np.testing.assert_array_equal(outputs["logits"], model(images))
+    dense = named.get_layer("predictions")
+    logits = outputs["pooled_features"] @ dense.kernel + dense.bias
+    np.testing.assert_allclose(logits, outputs["logits"], atol=1e-5)
+
+
+@pytest.mark.parametrize("pixels", [64, 75])
+def test_a_projection_that_strides(
+    pixels: int, randomized: Callable[[keras.Model], None]
+) -> None:
+    # Source: the original before its commit 32572cb: a 3x3 of stride 1, then
+    # a 1x1 of stride 2.
+    model = build(
+        "efficientnet-edgetpu-S", pixels=pixels, fused_stride="project"
+    )
+    randomized(model)
+
+    def tensor(layer: str) -> tf.Tensor:
+        found: tf.Tensor = features[layer]
+        return found
+
+    names = ["block1a_project_bn", "block2a_project_bn"]
+    taps = {name: model.get_layer(name).output for name in names}
+    images = np.random.default_rng(0).normal(size=(2, pixels, pixels, 3))
+    features = keras.Model(model.input, taps)(images.astype("float32"))
+    x = tensor("block1a_project_bn")
+    kernel = model.get_layer("block2a_expand_conv").kernel.value
+    x = tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
+    x = tf.nn.relu(model.get_layer("block2a_expand_bn")(x))
+    kernel = model.get_layer("block2a_project_conv").kernel.value
+    x = tf.nn.conv2d(x, kernel, strides=2, padding="SAME")
+    x = model.get_layer("block2a_project_bn")(x)
+    np.testing.assert_allclose(x, tensor("block2a_project_bn"), atol=1e-4)
+    usual = build("efficientnet-edgetpu-S", pixels=pixels)
+    usual.set_weights(model.get_weights())
+    other = np.asarray(usual(images.astype("float32")))
+    differs = np.abs(other - model(images.astype("float32"))).max()
+    # Equal for odd sizes at the first such block, never for all three.
+    assert differs > 1e-3
+
+
+def test_every_image_has_experts_of_its_own() -> None:
+    name, pixels = "efficientnet-condconv-b0-4e", 64
+    model = build(name, pixels=pixels, classes=10)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(3, pixels, pixels, 3)).astype("float32")
+    together = np.asarray(model(images))
+    for image, logits in zip(images, together, strict=True):
+        alone = np.asarray(model(image[np.newaxis]))[0]
+        np.testing.assert_allclose(alone, logits, atol=1e-5)
+
+
+def test_experts_need_no_loop_over_images() -> None:
+    name, pixels = "efficientnet-condconv-b0-4e", 32
+    operations = {}
+    for batch in (1, 64, None):
+        model = build(name, pixels=pixels, classes=10, batch_size=batch)
+        call = tf.function(model).get_concrete_function(
+            tf.TensorSpec((batch, pixels, pixels, 3))
+        )
+        operations[batch] = len(call.graph.get_operations())
+    # Keras leaves out three additions of a batch of one.
+    assert operations[64] == pytest.approx(operations[1], abs=10)
+    # Where the batch is open, every reshape asks for it.
+    assert operations[None] < 1.5 * operations[1]
+
+
+_ROUND_TRIP = """
+import sys
+import keras, numpy, tensorflow as tf
+kind, name, file = sys.argv[1:]
+images = numpy.load("images.npy")
+if kind == "keras":
+    model = keras.saving.load_model(file)
+    assert not any(n.startswith("efficientnet_tf") for n in sys.modules)
+elif kind == "weights.h5":
+    from efficientnet_tf import build
+    model = build(name, pixels=images.shape[1], classes=10)
+    model.load_weights(file)
+else:
+    loaded = tf.saved_model.load(file)
+    model = loaded.serve
+numpy.save("logits.npy", model(images))
+"""
+
+
+@pytest.mark.parametrize("kind", ["keras", "weights.h5", "saved_model"])
+@pytest.mark.parametrize(
+    "name",
+    ["efficientnet-condconv-b0-4e", "efficientnet-x-b0", "efficientnetv2-b0"],
+)
+def test_round_trips_in_a_new_process(
+    name: str,
+    kind: str,
+    tmp_path: Path,
+    randomized: Callable[[keras.Model], None],
+) -> None:
+    model = build(name, pixels=SMALL, classes=10)
+    randomized(model)
+    images = np.random.default_rng(0).normal(size=(2, SMALL, SMALL, 3))
+    images = images.astype("float32")
+    np.save(tmp_path / "images.npy", images)
+    file = str(tmp_path / f"model.{kind}")
+    if kind == "keras":
+        model.save(file)
+    elif kind == "weights.h5":
+        model.save_weights(file)
+    else:
+        model.export(file, verbose=False)
+    root = Path(__file__).parents[2]
+    subprocess.run(
+        [sys.executable, "-c", _ROUND_TRIP, kind, name, file],
+        cwd=tmp_path,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    np.testing.assert_allclose(
+        np.load(tmp_path / "logits.npy"),
+        np.asarray(model(images, training=False)),
+        rtol=1e-5,
+        atol=1e-6,
+    )

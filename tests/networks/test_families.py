@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from efficientnet_tf.networks import network, variants
-from efficientnet_tf.networks.families import VARIANTS
+from efficientnet_tf.networks.families import ALIASES, VARIANTS
 
 # Source: tensorflow/tpu models/official/efficientnet at 7dc921f, its graphs.
 STAGES = {
@@ -29,11 +29,35 @@ STAGES = {
     "efficientnet-edgetpu-S": "24x1 32x2 48x4 96x5 144x4 192x2",
     "efficientnet-edgetpu-M": "24x2 32x3 48x5 96x6 144x5 192x3",
     "efficientnet-edgetpu-L": "32x2 40x3 56x6 112x7 176x6 232x3",
+    "efficientnet-condconv-b0-4e": "16x1 24x2 40x2 80x3 112x3 192x4 320x1",
+    # The stage that moves space to depth has four times its table's width.
+    "efficientnet-x-b0": "64x1 24x2 40x2 80x3 112x3 192x4 320x1",
+    # Source: google/automl efficientnetv2 at 2fb46e7.
+    "efficientnetv2-b0": "16x1 32x2 48x2 96x3 112x5 192x8",
+    "efficientnetv2-s": "24x2 48x4 64x4 128x6 160x9 256x15",
+    "efficientnetv2-m": "24x3 48x5 80x5 160x7 176x14 304x18 512x5",
+    "efficientnetv2-l": "32x4 64x7 96x7 192x10 224x19 384x25 640x7",
+    "efficientnetv2-xl": "32x4 64x8 96x8 192x16 256x24 512x32 640x8",
 }
 
 
-def test_every_variant_has_its_stages_typed_here() -> None:
-    assert list(STAGES) == variants()
+def test_the_originals_names_are_all_here() -> None:
+    scaled = {"b": range(9), "lite": range(5), "x-b": range(8)}
+    scaled |= {f"x-{kind}-b": range(1, 8) for kind in ("tpu", "gpu")}
+    scaled |= {"h-b": range(5, 8), "h-tpu-b": range(5, 8)}
+    names = {f"{word}{n}" for word, numbers in scaled.items() for n in numbers}
+    names |= {"l2", *(f"edgetpu-{size}" for size in "SML")}
+    names |= {f"condconv-b0-{kind}" for kind in ("4e", "8e", "8e-depth")}
+    assert len(names) == 49
+    originals = {name for name in variants() if "v2" not in name}
+    assert originals == {f"efficientnet-{name}" for name in names}
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_an_alias_is_its_variant(name: str) -> None:
+    assert name not in variants()
+    assert network(name) == network(ALIASES[name].variant)
+    assert ALIASES[name].why
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -51,6 +75,9 @@ def test_stage_widths_and_repeats(name: str) -> None:
         ("efficientnet-b0", "3 3 5 3 5 5 3", "1 2 2 2 1 2 1"),
         ("efficientnet-lite0", "3 3 5 3 5 5 3", "1 2 2 2 1 2 1"),
         ("efficientnet-edgetpu-S", "3 3 3 5 5 5", "1 2 2 2 1 2"),
+        # The second stage's halving is done by the first.
+        ("efficientnet-x-b0", "2 3 5 3 5 5 3", "1 1 2 2 1 2 1"),
+        ("efficientnetv2-s", "3 3 3 3 3 3", "1 2 2 2 1 2"),
     ],
 )
 def test_kernels_and_strides(name: str, kernels: str, strides: str) -> None:
@@ -74,10 +101,45 @@ def test_squeeze_widths_of_b0() -> None:
 
 
 @pytest.mark.parametrize("name", variants())
-def test_only_the_b_family_squeezes(name: str) -> None:
-    squeezes = [bool(block.squeeze) for block in network(name).blocks]
-    b_family = name.startswith(("efficientnet-b", "efficientnet-l2"))
-    assert squeezes == [b_family] * len(squeezes)
+def test_which_blocks_squeeze(name: str) -> None:
+    for block in network(name).blocks:
+        if name.startswith(("efficientnet-lite", "efficientnet-edgetpu")):
+            assert not block.squeeze
+        elif name.startswith("efficientnetv2"):
+            assert bool(block.squeeze) == (block.kind == "mbconv")
+        else:
+            assert block.squeeze
+
+
+def test_space_to_depth_of_x_b0() -> None:
+    first, second, *rest = network("efficientnet-x-b0").blocks
+    assert (first.space_to_depth, first.halves) == (True, True)
+    assert (first.inputs, first.expanded, first.squeeze) == (32, 128, 32)
+    # Ratios count the 16 channels of the table, not the 64 that come in.
+    assert (second.inputs, second.expanded, second.squeeze) == (64, 96, 16)
+    assert not any(block.space_to_depth for block in rest)
+
+
+def test_activations_of_x_b0() -> None:
+    resolved = network("efficientnet-x-b0")
+    assert resolved.activation == "relu"
+    swish = {b.stage for b in resolved.blocks if b.activation == "swish"}
+    assert swish == {2, 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "experts"),
+    [("4e", 4), ("8e", 8), ("8e-depth", 8)],
+)
+def test_experts_are_in_the_last_three_stages(name: str, experts: int) -> None:
+    for block in network(f"efficientnet-condconv-b0-{name}").blocks:
+        assert block.experts == (experts if block.stage >= 5 else 0)
+
+
+def test_h_expands_four_times_in_its_middle() -> None:
+    blocks = network("efficientnet-h-b5").blocks
+    ratios = {b.stage: b.expanded // b.inputs for b in blocks if b.residual}
+    assert ratios == {1: 1, 2: 4, 3: 4, 4: 4, 5: 6, 6: 6, 7: 6}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
@@ -30,6 +30,12 @@ from efficientnet_tf.networks.resolve import round_width
 )
 def test_round_width(channels: int, width: float, expected: int) -> None:
     assert round_width(channels, width) == expected
+
+
+def test_v2_rounds_to_the_nearest() -> None:
+    # Source: google/automl's `round_filters` knows no tenth.
+    assert round_width(16, 1.2, rounding="nearest") == 16
+    assert network("efficientnetv2-b3").blocks[0].outputs == 16
 
 
 @pytest.mark.parametrize("width", [0.5, 0.75, 1.0, 1.3, 1.8, 2.2, 4.3])
@@ -135,6 +141,40 @@ def test_a_bad_value_is_named_and_answered(field: str, value: Any) -> None:
         network("efficientnet-b0", **{field: value})
     assert field in str(error.value)
     assert str(value) in str(error.value)
+
+
+def test_more_blocks_than_letters() -> None:
+    names = [b.name for b in network("efficientnetv2-xl").blocks]
+    assert names[-8 - 32 :][:2] == ["6a", "6b"]
+    assert names[-9] == "6af"
+
+
+@pytest.mark.parametrize(
+    "name", ["efficientnet-edgetpu-S", "efficientnet-x-b0", "efficientnetv2-b0"]
+)
+def test_the_stride_of_a_fused_block_can_be_the_projections(name: str) -> None:
+    usual = network(name)
+    moved = network(name, fused_stride="project")
+    for ours, theirs in zip(usual.blocks, moved.blocks, strict=True):
+        strided = ours.kind == "fused" and ours.stride == 2
+        assert theirs.padding == ("symmetric" if strided else "same")
+        assert replace(theirs, padding="same") == ours
+
+
+def test_a_stride_that_cannot_move_is_refused() -> None:
+    with pytest.raises(InputError, match="no fused block with a stride"):
+        network("efficientnet-b0", fused_stride="project")
+    with pytest.raises(InputError, match="fused_stride 'both'"):
+        network("efficientnet-edgetpu-S", fused_stride="both")
+
+
+def test_another_normalization() -> None:
+    resolved = network("efficientnet-b0", normalization="unit")
+    # Source: AdvProp's x * 2 / 255 - 1.
+    assert resolved.normalization.mean == (127.5,) * 3
+    assert resolved.normalization.std == (127.5,) * 3
+    with pytest.raises(InputError, match="normalization 'advprop'"):
+        network("efficientnet-b0", normalization="advprop")
 
 
 def test_the_smallest_image_is_taken() -> None:

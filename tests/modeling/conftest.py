@@ -1,0 +1,93 @@
+"""The original's numbers: see tests/golden/README.md for their rules."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_names() -> Iterator[None]:
+    yield
+    keras.backend.clear_session()
+
+
+@pytest.fixture
+def golden() -> Callable[[str], dict[str, Any]]:
+    """Reads what the original computed for a network."""
+
+    def read(name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(
+            (GOLDEN / f"{name}.json").read_text()
+        )
+        return content
+
+    return read
+
+
+@pytest.fixture
+def rebuilt() -> Callable[[str, tuple[int, ...]], np.ndarray]:
+    """Makes a variable of the original by its full name and shape."""
+
+    def rebuild(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        kind = name.rpartition("/")[2]
+        rng = np.random.RandomState(zlib.crc32(name.encode()) & 0x7FFFFFFF)
+        if kind == "moving_variance":
+            values = rng.uniform(0.5, 1.5, shape)
+        elif kind == "gamma":
+            values = rng.uniform(0.7, 1.1, shape)
+        elif kind in ("moving_mean", "beta", "bias"):
+            values = rng.normal(0, 0.05, shape)
+        else:
+            fan = np.prod(shape[:2] if "depthwise" in kind else shape[:-1])
+            values = rng.normal(0, np.sqrt(2 / fan), shape)
+        return values.astype("float32")
+
+    return rebuild
+
+
+@pytest.fixture
+def golden_images() -> Callable[[int], np.ndarray]:
+    """Makes `[2, size, size, 3]` float32, already normalised."""
+
+    def make(size: int) -> np.ndarray:
+        rng = np.random.RandomState(7)
+        tile = np.ones((1, size // 8, size // 8, 1))
+        images = np.kron(rng.uniform(-2, 2, (2, 8, 8, 3)), tile)
+        return images.astype("float32")
+
+    return make
+
+
+@pytest.fixture
+def randomized() -> Callable[[keras.Model], None]:
+    """Gives batch norms statistics that a forgotten one would show.
+
+    Wilder ones blow a rounding error of a deep network up to the size of the
+    logits.
+    """
+
+    def randomize(model: keras.Model) -> None:
+        rng = np.random.default_rng(0)
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                shape = layer.gamma.shape
+                layer.set_weights(
+                    [
+                        rng.uniform(0.7, 1.1, shape),
+                        rng.normal(0, 0.05, shape),
+                        rng.normal(0, 0.05, shape),
+                        rng.uniform(0.5, 1.5, shape),
+                    ]
+                )
+
+    return randomize
