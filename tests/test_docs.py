@@ -62,7 +62,7 @@ def test_every_config_can_be_made(file):
     import runpy
 
     for name in runpy.run_path(str(file))["CONFIGS"]:
-        assert load_config(f"{file}:{name}").model.network().pixels >= 32
+        assert load_config(f"{file}:{name}").network().pixels >= 32
 
 
 def test_the_readmes_python_runs(capsys):

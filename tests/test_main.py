@@ -19,7 +19,7 @@ COLOURS = {"blue": (40, 60, 220), "green": (40, 200, 60), "red": (220, 40, 40)}
 TINY = [
     "--model=tiny",
     "--set=model.batch_norm_momentum=0.9",
-    "--set=data.crop_padding=0",
+    "--set=data.crop=whole",
     "--set=train.epochs=5",
     "--set=train.batch=6",
     "--set=train.learning_rate_per_256=0.3",
