@@ -236,18 +236,18 @@ def test_a_picture_one_pixel_high_is_no_error(crop):
 @pytest.mark.parametrize("resize", KERNELS)
 def test_kernels_on_photos(photos, resize):
     cut = Cut(260, "pad32", resize)
-    assert max(most_greys(photo, cut) for photo in photos[::4]) < MOST_GREYS
+    assert max(most_greys(photo, cut) for photo in photos[::5]) < MOST_GREYS
 
 
 @pytest.mark.parametrize("crop", PADDINGS)
 def test_crops_on_photos(photos, crop):
     cut = Cut(300, crop, "legacy_bicubic")
-    assert max(most_greys(photo, cut) for photo in photos[1::4]) < MOST_GREYS
+    assert max(most_greys(photo, cut) for photo in photos[1::10]) < MOST_GREYS
 
 
 def test_decoders_on_photos(photos):
     cut = Cut(224, "pad32", "legacy_bicubic")
-    for photo in photos[2::8]:
+    for photo in photos[2::10]:
         for image, greys in (
             (decoded(photo), MEAN_PART_GREYS),
             (decoded_by_pil(photo), MEAN_DECODER_GREYS),
@@ -396,7 +396,7 @@ def test_normalize(word):
 def test_normalize_on_photos(photos, word):
     cut = Cut(224, "pad32", "legacy_bicubic")
     normalization = NORMALIZATIONS[word]
-    for photo in photos[3::8]:
+    for photo in photos[3::20]:
         image = normalize(ours(photo, cut), normalization).numpy()
         expected = NORMALIZED[word](resized(decoded_part(photo, cut), cut))
         greys = np.abs(image - expected) * normalization.std
