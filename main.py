@@ -153,7 +153,7 @@ def describe(given: flags.FlagValues) -> None:
         _show(given, tables.every_network(), tables.variants_table())
         return
     base = load_config(given.config) if given.config else Config()
-    network = override(base, _settings(given)).model.network()
+    network = override(base, _settings(given)).network()
     _show(given, tables.describe(network), tables.network_table(network))
 
 

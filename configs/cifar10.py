@@ -26,7 +26,7 @@ CONFIGS = {
         ),
         data=DataConfig(
             min_crop_area=0.4,
-            crop_padding=4,
+            crop="whole",
         ),
         train=TrainConfig(
             epochs=5,

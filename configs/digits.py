@@ -27,7 +27,7 @@ CONFIGS = {
             dir="digits",
             min_crop_area=0.6,
             flip=False,
-            crop_padding=0,
+            crop="whole",
         ),
         train=TrainConfig(
             epochs=6,

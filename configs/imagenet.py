@@ -11,9 +11,20 @@ learning rate follows the batch.
 
 from dataclasses import replace
 
-from efficientnet_tf.training.config import Config, ModelConfig, TrainConfig
+from efficientnet_tf.training.config import (
+    Config,
+    DataConfig,
+    ModelConfig,
+    TrainConfig,
+)
 
 _RECIPE = Config(
+    data=DataConfig(
+        min_crop_area=0.08,
+        flip=True,
+        crop="pad32",
+        resize="legacy_bicubic",
+    ),
     train=TrainConfig(
         epochs=350,
         batch=2048,

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from edgetpu.samples import picked_examples, to_uint8
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset, Shards
 
 # A few hundred images need not read ImageNet's 140 GB.
@@ -14,7 +15,7 @@ MOST_FILES = 64
 
 
 def calibration_images(
-    dataset: RecordDataset, *, images: int, pixels: int, crop_padding: int
+    dataset: RecordDataset, *, images: int, cut: Cut
 ) -> np.ndarray:
     """Training images as the device would see them, and the two extremes.
 
@@ -27,21 +28,16 @@ def calibration_images(
             where it has at most `MOST_FILES` files, else over those of that
             many files.
         images: How many to pick; the whole split where it has fewer.
-        pixels: Side of the images.
-        crop_padding: See `evaluation_image`.
+        cut: How images are cut.
 
     Returns:
         uint8 `[picked + 2, pixels, pixels, 3]`, the same each time.
     """
     examples = picked_examples(
-        _some_files(dataset, images),
-        "train",
-        images=images,
-        pixels=pixels,
-        crop_padding=crop_padding,
+        _some_files(dataset, images), "train", images=images, cut=cut
     )
     picked = [to_uint8(image) for image, _ in examples.as_numpy_iterator()]
-    black = np.zeros((pixels, pixels, 3), np.uint8)
+    black = np.zeros((cut.pixels, cut.pixels, 3), np.uint8)
     return np.stack([*picked, black, np.full_like(black, 255)])
 
 

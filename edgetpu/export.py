@@ -91,8 +91,10 @@ def export(
         network=trained.network.name,
         step=trained.step,
         dataset=dataset.name,
-        pixels=trained.network.pixels,
-        crop_padding=trained.config.data.crop_padding,
+        pixels=trained.cut.pixels,
+        crop=trained.cut.crop,
+        resize=trained.cut.resize,
+        normalization=trained.network.normalization.name,
         classes=trained.network.classes,
         file=files.int8,
         bytes=len(content),
@@ -201,12 +203,7 @@ def _quantized(
     trained: TrainedModel, dataset: RecordDataset, images: int
 ) -> tuple[bytes, int]:
     """The int8 file, and from how many real images."""
-    pictures = calibration_images(
-        dataset,
-        images=images,
-        pixels=trained.network.pixels,
-        crop_padding=trained.config.data.crop_padding,
-    )
+    pictures = calibration_images(dataset, images=images, cut=trained.cut)
     count = len(pictures) - 2
     _say(f"quantising {trained.network.name} with {count} training images")
     return quantize(trained.network, trained.model, pictures), count
@@ -218,11 +215,7 @@ def _compared(
     count = min(images, dataset.validation.images)
     _say(f"comparing int8 with float on {count} validation images")
     examples = picked_examples(
-        dataset,
-        "validation",
-        images=images,
-        pixels=trained.network.pixels,
-        crop_padding=trained.config.data.crop_padding,
+        dataset, "validation", images=images, cut=trained.cut
     )
     return compare(trained.network, trained.model, content, examples)
 

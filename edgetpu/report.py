@@ -8,6 +8,8 @@ from typing import Any
 
 from edgetpu.compiler_log import CompilerLog
 from edgetpu.verify import Comparison
+from efficientnet_tf.data.cut import CropRule, ResizeKernel
+from efficientnet_tf.networks.stages import NormalizationName
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class ExportReport:
         step: Training steps behind the weights.
         dataset: Where calibration and comparison images came from.
         pixels: Side of the input image.
-        crop_padding: How evaluation images were cut: see `evaluation_image`.
+        crop: How much of a picture went into it: see `Cut`.
+        resize: The kernel that brought it to size.
+        normalization: What the network expects of pixels; the file does it.
         classes: Number of scores.
         file: Name of the int8 file in the folder.
         bytes: Its size.
@@ -72,7 +76,9 @@ class ExportReport:
     step: int
     dataset: str
     pixels: int
-    crop_padding: int
+    crop: CropRule
+    resize: ResizeKernel
+    normalization: NormalizationName
     classes: int
     file: str
     bytes: int

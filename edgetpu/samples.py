@@ -5,18 +5,14 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.manifest import Split
 from efficientnet_tf.data.pipeline import evaluation_examples
 
 
 def picked_examples(
-    dataset: RecordDataset,
-    split: Split,
-    *,
-    images: int,
-    pixels: int,
-    crop_padding: int,
+    dataset: RecordDataset, split: Split, *, images: int, cut: Cut
 ) -> tf.data.Dataset:
     """Examples spread evenly over the records of a split, the same each time.
 
@@ -26,8 +22,7 @@ def picked_examples(
         dataset: Where the records are.
         split: Which of them.
         images: How many to pick; the whole split where it has fewer.
-        pixels: Side of the images.
-        crop_padding: See `evaluation_image`.
+        cut: How images are cut.
 
     Returns:
         A data set of (float32 `[pixels, pixels, 3]` on 0..255, which bicubic
@@ -38,12 +33,7 @@ def picked_examples(
     stride = shards.images // wanted
     left = -(-shards.images // stride)
     examples = evaluation_examples(
-        dataset,
-        split,
-        pixels=pixels,
-        crop_padding=crop_padding,
-        part=0,
-        parts=stride,
+        dataset, split, cut=cut, part=0, parts=stride
     )
 
     def picked(place: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:

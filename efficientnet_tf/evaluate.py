@@ -43,8 +43,8 @@ def evaluate(
     evaluator = Evaluator(
         trained.network,
         dataset,
+        cut=trained.cut,
         batch=config.evaluate.batch,
-        crop_padding=config.data.crop_padding,
         strategy=strategy,
     )
     scores = evaluator(trained.model)

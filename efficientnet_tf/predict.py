@@ -62,15 +62,11 @@ def predict(trained: TrainedModel, images: Sequence[str]) -> list[Prediction]:
 
 def _probabilities(trained: TrainedModel, images: Sequence[str]) -> tf.Tensor:
     """float32 `[images, classes]`."""
-    pixels = tf.stack(
+    pictures = tf.stack(
         [
-            evaluation_image(
-                tf.constant(read_jpeg(path).encoded),
-                pixels=trained.network.pixels,
-                crop_padding=trained.config.data.crop_padding,
-            )
+            evaluation_image(tf.constant(read_jpeg(path).encoded), trained.cut)
             for path in images
         ]
     )
-    inputs = normalize(pixels, trained.network.normalization)
+    inputs = normalize(pictures, trained.network.normalization)
     return tf.nn.softmax(trained.model(inputs, training=False))

@@ -3,11 +3,14 @@
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import main
 from edgetpu import __main__ as edgetpu
+from efficientnet_tf.data.cut import CropRule, ResizeKernel
+from efficientnet_tf.networks.stages import NormalizationName
 from efficientnet_tf.training.config_files import load_config, override
 
 ROOT = Path(__file__).parents[1]
@@ -62,7 +65,7 @@ def test_every_config_can_be_made(file):
     import runpy
 
     for name in runpy.run_path(str(file))["CONFIGS"]:
-        assert load_config(f"{file}:{name}").model.network().pixels >= 32
+        assert load_config(f"{file}:{name}").network().pixels >= 32
 
 
 def test_the_readmes_python_runs(capsys):
@@ -71,6 +74,23 @@ def test_the_readmes_python_runs(capsys):
     )
     exec(block, {})
     assert "efficientnet-lite0" in capsys.readouterr().out
+
+
+WORDS = {
+    "crop": CropRule,
+    "resize": ResizeKernel,
+    "normalization": NormalizationName,
+}
+
+
+@pytest.mark.parametrize("field", WORDS)
+def test_the_readme_has_every_word_of_preprocessing(field):
+    (row,) = re.findall(
+        rf"^\| `data\.{field}` \|(.*)\|$",
+        (ROOT / "README.md").read_text(),
+        re.M,
+    )
+    assert set(get_args(WORDS[field])) <= set(re.findall(r"`(\w+)`", row))
 
 
 def test_the_imagenet_recipe_is_the_default():

@@ -19,7 +19,7 @@ COLOURS = {"blue": (40, 60, 220), "green": (40, 200, 60), "red": (220, 40, 40)}
 TINY = [
     "--model=tiny",
     "--set=model.batch_norm_momentum=0.9",
-    "--set=data.crop_padding=0",
+    "--set=data.crop=whole",
     "--set=train.epochs=5",
     "--set=train.batch=6",
     "--set=train.learning_rate_per_256=0.3",
@@ -163,6 +163,42 @@ def test_evaluate(run, capsys):
     result = json.loads((run / "result.json").read_text())
     for figure in ("top1", "top5", "raw_top1", "validation_images"):
         assert found[figure] == result[figure]
+
+
+OTHER_PIXELS = {
+    "data.crop": "pad32",
+    "data.resize": "area",
+    "data.normalization": "unit",
+}
+
+
+@pytest.mark.parametrize("field", OTHER_PIXELS)
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+def test_other_pixels_give_other_answers(verb, field, run, photos, capsys):
+    images = [str(photos / "red" / "1.png")] if verb == "predict" else []
+    command = [verb, *images, f"--model_dir={run}", "--json"]
+    setting = f"--set={field}={OTHER_PIXELS[field]}"
+    answers = []
+    for more in ([], [], [setting]):
+        assert main.main([*command, *more]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1] != answers[2]
+
+
+def test_the_export_takes_other_pixels_and_says_so(run, tmp_path, capsys):
+    settings = [f"--set={x}={word}" for x, word in OTHER_PIXELS.items()]
+    command = ["export", f"--model_dir={run}", f"--out={tmp_path}", *settings]
+    assert main.main(command) == 0
+    before, after = (
+        json.loads((folder / "export.json").read_text())
+        for folder in (run / "export", tmp_path)
+    )
+    words = [before[name] for name in ("crop", "resize", "normalization")]
+    assert words == ["whole", "legacy_bicubic", "imagenet"]
+    words = [after[name] for name in ("crop", "resize", "normalization")]
+    assert words == list(OTHER_PIXELS.values())
+    ours = (tmp_path / "tiny_int8.tflite").read_bytes()
+    assert ours != (run / "export" / "tiny_int8.tflite").read_bytes()
 
 
 def test_evaluate_on_other_data(run, records, capsys):

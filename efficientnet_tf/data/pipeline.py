@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.manifest import Split
 from efficientnet_tf.data.preprocess import (
@@ -25,8 +26,7 @@ READ_BUFFER_BYTES = 8 << 20
 def training_examples(
     dataset: RecordDataset,
     *,
-    pixels: int,
-    crop_padding: int,
+    cut: Cut,
     crop: TrainingCrop,
     seed: int,
     start: int = 0,
@@ -37,9 +37,8 @@ def training_examples(
 
     Args:
         dataset: Where the records are.
-        pixels: Side of the images.
-        crop_padding: See `evaluation_image`.
-        crop: How images are cut.
+        cut: The size of the images and the kernel.
+        crop: What part of a picture they are.
         seed: Decides order and crops.
         start: Images of the whole stream, all parts together, to leave out.
         part: Which of the parts of the stream this is.
@@ -84,11 +83,7 @@ def training_examples(
         encoded, label = parse_record(record)
         key = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
         image = training_image(
-            encoded,
-            tf.random.fold_in(key, place),
-            pixels=pixels,
-            crop_padding=crop_padding,
-            crop=crop,
+            encoded, tf.random.fold_in(key, place), cut, crop
         )
         return image, _class_of(label, dataset)
 
@@ -103,8 +98,7 @@ def evaluation_examples(
     dataset: RecordDataset,
     split: Split,
     *,
-    pixels: int,
-    crop_padding: int,
+    cut: Cut,
     part: int = 0,
     parts: int = 1,
 ) -> tf.data.Dataset:
@@ -113,8 +107,7 @@ def evaluation_examples(
     Args:
         dataset: Where the records are.
         split: Which of them.
-        pixels: Side of the images.
-        crop_padding: See `evaluation_image`.
+        cut: How images are cut.
         part: Which of the parts of the split this is.
         parts: Among how many hosts the records are divided.
 
@@ -126,10 +119,7 @@ def evaluation_examples(
 
     def example(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded, label = parse_record(record)
-        image = evaluation_image(
-            encoded, pixels=pixels, crop_padding=crop_padding
-        )
-        return image, _class_of(label, dataset)
+        return evaluation_image(encoded, cut), _class_of(label, dataset)
 
     return (
         _read(list(shards.files))

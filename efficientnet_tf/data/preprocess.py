@@ -7,11 +7,26 @@ Source: tensorflow/tpu `models/official/efficientnet/preprocessing.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import tensorflow as tf
 
+from efficientnet_tf.data.cut import Cut, ResizeKernel
 from efficientnet_tf.networks import Normalization
+
+# From uint8 `[1, height, width, 3]` to float32 `[1, pixels, pixels, 3]`. The
+# modern three are what `tf.image.resize` runs, but for its returning a picture
+# that has the size already as it came, in uint8.
+_RESIZE: dict[ResizeKernel, Callable[..., tf.Tensor]] = {
+    "legacy_bicubic": partial(
+        tf.raw_ops.ResizeBicubic, half_pixel_centers=False
+    ),
+    "bicubic": partial(tf.raw_ops.ResizeBicubic, half_pixel_centers=True),
+    "bilinear": partial(tf.raw_ops.ResizeBilinear, half_pixel_centers=True),
+    "area": tf.raw_ops.ResizeArea,
+}
 
 
 @dataclass(frozen=True)
@@ -27,35 +42,23 @@ class TrainingCrop:
     flip: bool = True
 
 
-def evaluation_image(
-    encoded: tf.Tensor, *, pixels: int, crop_padding: int
-) -> tf.Tensor:
+def evaluation_image(encoded: tf.Tensor, cut: Cut) -> tf.Tensor:
     """Cuts the centre square out of a picture and resizes it.
 
-    The square's side is pixels / (pixels + crop_padding) of the picture's
-    shorter side; the published accuracies were measured with a padding of 32.
-
     Args:
-        encoded: A JPEG, scalar string.
-        pixels: Side of the result.
-        crop_padding: Context left out around the square, in pixels of the
-            result; 0 takes the whole shorter side.
+        encoded: A JPEG, scalar string; grey becomes RGB.
+        cut: How much of the picture, and by which kernel.
 
     Returns:
         float32 `[pixels, pixels, 3]` on 0..255, which bicubic interpolation
         may overshoot.
     """
     shape = tf.image.extract_jpeg_shape(encoded)
-    return _centre_crop(encoded, shape, pixels, crop_padding)
+    return _centre_crop(encoded, shape, cut)
 
 
 def training_image(
-    encoded: tf.Tensor,
-    seed: tf.Tensor,
-    *,
-    pixels: int,
-    crop_padding: int,
-    crop: TrainingCrop,
+    encoded: tf.Tensor, seed: tf.Tensor, cut: Cut, crop: TrainingCrop
 ) -> tf.Tensor:
     """Cuts a random part out of a picture, resizes and maybe mirrors it.
 
@@ -65,9 +68,8 @@ def training_image(
     Args:
         encoded: A JPEG, scalar string.
         seed: integer `[2]`; the same seed gives the same image.
-        pixels: Side of the result.
-        crop_padding: See `evaluation_image`.
-        crop: How to cut.
+        cut: The size and the kernel.
+        crop: What part.
 
     Returns:
         float32 `[pixels, pixels, 3]` on 0..255, which bicubic interpolation
@@ -86,10 +88,12 @@ def training_image(
         use_image_if_no_bounding_boxes=True,
     )
     image = tf.cond(
-        # The whole picture is what the op answers when it found no crop.
+        # The whole picture is what the op answers when it found no crop. The
+        # original's fallback is bicubic even where bilinear was asked for;
+        # here all images of a run come from the same kernel.
         tf.reduce_all(tf.equal(size[:2], shape[:2])),
-        lambda: _centre_crop(encoded, shape, pixels, crop_padding),
-        lambda: _crop(encoded, begin[0], begin[1], size[0], size[1], pixels),
+        lambda: _centre_crop(encoded, shape, cut),
+        lambda: _crop(encoded, begin[0], begin[1], size[0], size[1], cut),
     )
     if crop.flip:
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
@@ -111,16 +115,14 @@ def normalize(images: tf.Tensor, normalization: Normalization) -> tf.Tensor:
     return (tf.cast(images, tf.float32) - mean) / std
 
 
-def _centre_crop(
-    encoded: tf.Tensor, shape: tf.Tensor, pixels: int, crop_padding: int
-) -> tf.Tensor:
+def _centre_crop(encoded: tf.Tensor, shape: tf.Tensor, cut: Cut) -> tf.Tensor:
     height, width = shape[0], shape[1]
-    share = pixels / (pixels + crop_padding)
     shorter = tf.cast(tf.minimum(height, width), tf.float32)
-    side = tf.cast(share * shorter, tf.int32)
+    # The original fails on a picture of one pixel, where this comes to none.
+    side = tf.maximum(tf.cast(cut.share * shorter, tf.int32), 1)
     top = (height - side + 1) // 2
     left = (width - side + 1) // 2
-    return _crop(encoded, top, left, side, side, pixels)
+    return _crop(encoded, top, left, side, side, cut)
 
 
 def _crop(
@@ -129,15 +131,11 @@ def _crop(
     left: tf.Tensor,
     height: tf.Tensor,
     width: tf.Tensor,
-    pixels: int,
+    cut: Cut,
 ) -> tf.Tensor:
-    """Decodes only the crop, then resizes it by TF1's bicubic kernel."""
+    """Decodes only the crop, then resizes it."""
     window = tf.stack([top, left, height, width])
     image = tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
-    resized = tf.raw_ops.ResizeBicubic(
-        images=image[tf.newaxis],
-        size=[pixels, pixels],
-        align_corners=False,
-        half_pixel_centers=False,
-    )
-    return tf.ensure_shape(resized[0], [pixels, pixels, 3])
+    size = [cut.pixels, cut.pixels]
+    resized = _RESIZE[cut.resize](images=image[tf.newaxis], size=size)
+    return tf.ensure_shape(resized[0], [*size, 3])

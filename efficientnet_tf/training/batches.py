@@ -34,8 +34,7 @@ def training_batches(
     def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
         examples = training_examples(
             run.dataset,
-            pixels=run.network.pixels,
-            crop_padding=config.data.crop_padding,
+            cut=run.cut,
             crop=crop,
             seed=config.train.seed,
             start=start,

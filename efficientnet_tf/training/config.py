@@ -10,8 +10,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
+from efficientnet_tf.data.cut import CropRule, Cut, ResizeKernel
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.networks import Network, network
+from efficientnet_tf.networks.stages import NormalizationName
 from efficientnet_tf.training.fields import check_types
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -47,25 +49,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         """Refuses what no network can have."""
         check_types("model", self)
-        self.network()
+        _network(self)
         _share("model.batch_norm_momentum", self.batch_norm_momentum)
-
-    def network(self, classes: int | None = None) -> Network:
-        """The network with every number final.
-
-        Args:
-            classes: Classes of the data, where the config leaves them open.
-        """
-        try:
-            return network(
-                self.name,
-                classes=classes if self.classes is None else self.classes,
-                pixels=self.pixels,
-                dropout=self.dropout,
-                drop_path=self.drop_path,
-            )
-        except InputError as error:
-            raise InputError(f"model: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -82,8 +67,20 @@ class DataConfig:
             ImageNet, where 0 is the background. None as above.
         min_crop_area: Smallest share of a picture that a training crop takes.
         flip: Whether half of the training images are mirrored.
-        crop_padding: Context left out around the evaluation crop, in pixels of
-            the network's input; the published figures used 32.
+        crop: How much of a picture an evaluation takes: "pad32" leaves out
+            what would be 32 pixels of the network's input, as all figures
+            that were published before November 2021; "fraction" takes about
+            0.875 of the shorter side, the original's rule since; "whole" all
+            of it. See `Cut`.
+        resize: The kernel that brings pictures to size, in training too:
+            "legacy_bicubic" is TensorFlow 1's, behind all published figures;
+            "bicubic", "bilinear" and "area" are those of `tf.image.resize`,
+            without antialiasing.
+        normalization: What is done to pixels before the network, also in
+            training: "imagenet" by ImageNet's mean and deviation by channel,
+            "centered127" (x - 127) / 128, "centered128" (x - 128) / 128,
+            "unit" to -1..1, which weights trained by AdvProp expect. None for
+            what the family's published weights expect.
     """
 
     dir: str = "digits"
@@ -92,17 +89,22 @@ class DataConfig:
     first_label: int | None = None
     min_crop_area: float = 0.08
     flip: bool = True
-    crop_padding: int = 32
+    crop: CropRule = "pad32"
+    resize: ResizeKernel = "legacy_bicubic"
+    normalization: NormalizationName | None = None
 
     def __post_init__(self) -> None:
         """Refuses what no data can have."""
         check_types("data", self)
         _share("data.min_crop_area", self.min_crop_area, highest=1.0)
-        _at_least("data.crop_padding", self.crop_padding, 0)
         for name in ("train_images", "validation_images"):
             value = getattr(self, name)
             if value is not None:
                 _at_least(f"data.{name}", value, 1)
+
+    def cut(self, pixels: int) -> Cut:
+        """How pictures become inputs of a network of that size."""
+        return Cut(pixels, self.crop, self.resize)
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,14 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
 
+    def network(self, classes: int | None = None) -> Network:
+        """The network with every number final.
+
+        Args:
+            classes: Classes of the data, where the config leaves them open.
+        """
+        return _network(self.model, classes, self.data.normalization)
+
 
 def differences(ours: Config, theirs: Config) -> list[str]:
     """Names of the fields in which two configs differ, as `section.field`."""
@@ -247,6 +257,24 @@ def differences(ours: Config, theirs: Config) -> list[str]:
         if getattr(getattr(ours, section.name), item.name)
         != getattr(getattr(theirs, section.name), item.name)
     ]
+
+
+def _network(
+    model: ModelConfig,
+    classes: int | None = None,
+    normalization: NormalizationName | None = None,
+) -> Network:
+    try:
+        return network(
+            model.name,
+            classes=classes if model.classes is None else model.classes,
+            pixels=model.pixels,
+            dropout=model.dropout,
+            drop_path=model.drop_path,
+            normalization=normalization,
+        )
+    except InputError as error:
+        raise InputError(f"model: {error}") from None
 
 
 def _positive(name: str, value: float) -> None:

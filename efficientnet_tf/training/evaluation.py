@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.pipeline import evaluation_examples
 from efficientnet_tf.data.preprocess import normalize
@@ -56,8 +57,8 @@ class Evaluator:
         network: Network,
         dataset: RecordDataset,
         *,
+        cut: Cut,
         batch: int,
-        crop_padding: int,
         strategy: tf.distribute.Strategy,
     ):
         """Lays the pipeline out; nothing is read yet.
@@ -65,9 +66,9 @@ class Evaluator:
         Args:
             network: What will be evaluated.
             dataset: Its validation split is used.
+            cut: How images are cut, to the network's size.
             batch: Images of one step, all replicas together, rounded up to a
                 multiple of them.
-            crop_padding: See `evaluation_image`.
             strategy: The devices.
         """
         self._network = network
@@ -83,12 +84,11 @@ class Evaluator:
             examples = evaluation_examples(
                 dataset,
                 "validation",
-                pixels=network.pixels,
-                crop_padding=crop_padding,
+                cut=cut,
                 part=context.input_pipeline_id,
                 parts=context.num_input_pipelines,
             )
-            return _padded_batches(examples, network.pixels, share)
+            return _padded_batches(examples, cut.pixels, share)
 
         self._batches = strategy.distribute_datasets_from_function(of_host)
         self._calls: dict[int, Callable[..., tf.Tensor]] = {}

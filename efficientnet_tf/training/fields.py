@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from efficientnet_tf.errors import InputError, near
 
@@ -85,7 +85,8 @@ def describe(kind: Any) -> str:
 
 def _alternatives(kind: Any) -> tuple[Any, bool]:
     """Splits `X | None` into X and whether None is allowed."""
-    if get_origin(kind) is types.UnionType:
+    # `Literal[...] | None` is of the older kind.
+    if get_origin(kind) in (types.UnionType, Union):
         (inner,) = (part for part in get_args(kind) if part is not type(None))
         return inner, True
     return kind, False

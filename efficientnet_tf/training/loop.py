@@ -103,8 +103,8 @@ class _Training:
         self._evaluate = Evaluator(
             run.network,
             run.dataset,
+            cut=run.cut,
             batch=run.config.evaluate.batch,
-            crop_padding=run.config.data.crop_padding,
             strategy=strategy,
         )
         self._pace = _Pace()

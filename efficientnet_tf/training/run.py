@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset, open_dataset
 from efficientnet_tf.networks import Network
 from efficientnet_tf.training.config import Config
@@ -27,6 +28,11 @@ class Run:
     network: Network
     model_dir: ModelDir
 
+    @property
+    def cut(self) -> Cut:
+        """How pictures become the network's inputs."""
+        return self.config.data.cut(self.network.pixels)
+
 
 def open_run(config: Config, model_dir: str = "") -> Run:
     """Finds the data and decides what the config left open.
@@ -42,7 +48,7 @@ def open_run(config: Config, model_dir: str = "") -> Run:
         InputError: The data cannot be used, or does not fit the network.
     """
     dataset = open_data(config)
-    network = config.model.network(dataset.classes)
+    network = config.network(dataset.classes)
     resolved = replace(
         config,
         model=replace(
@@ -58,6 +64,7 @@ def open_run(config: Config, model_dir: str = "") -> Run:
             train_images=dataset.train.images,
             validation_images=dataset.validation.images,
             first_label=dataset.first_label,
+            normalization=network.normalization.name,
         ),
     )
     path = model_dir or os.path.join("runs", f"{network.name}-{dataset.name}")

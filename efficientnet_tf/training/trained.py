@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import tensorflow as tf
 
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.build import build_network
@@ -35,6 +36,11 @@ class TrainedModel:
     model: keras.Model
     raw: keras.Model
     step: int
+
+    @property
+    def cut(self) -> Cut:
+        """How pictures become the network's inputs."""
+        return self.config.data.cut(self.network.pixels)
 
     def check_labels(self, dataset: RecordDataset) -> None:
         """Raises InputError where a data set has other classes than the run."""
@@ -67,7 +73,8 @@ def load_trained(
     Args:
         model_dir: A model directory.
         config: The config of its run, in which all but the network may have
-            been changed; the network is the run's own in any case.
+            been changed; the network is the run's own in any case, under the
+            normalization that this config says.
         checkpoint: The last one, or the one with the best top-1.
 
     Raises:
@@ -79,7 +86,8 @@ def load_trained(
     path = latest(folder)
     if path is None:
         raise InputError(f"{model_dir} has no checkpoint in {folder} yet")
-    network = run_config(model_dir).model.network()
+    # The weights fit no other network, but pixels may reach it another way.
+    network = replace(run_config(model_dir), data=config.data).network()
     labels = directory.labels()
     if len(labels) != network.classes:
         raise InputError(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset, Shards
 from efficientnet_tf.data.images import EncodedImage, encode_jpeg
 from efficientnet_tf.data.pipeline import (
@@ -18,6 +19,7 @@ from efficientnet_tf.data.records import encode_record, write_shard
 
 COUNTS = (5, 7, 4)
 TOTAL = sum(COUNTS)
+CUT = Cut(32, "whole", "legacy_bicubic")
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +53,7 @@ def stream(dataset, count, **options):
     """Labels of the first examples of a training stream."""
     examples = training_examples(
         dataset,
-        pixels=32,
-        crop_padding=0,
+        cut=CUT,
         crop=TrainingCrop(),
         **{"seed": 0, **options},
     )
@@ -68,9 +69,7 @@ def test_every_epoch_has_every_record_once_in_an_order_of_its_own(dataset):
 
 
 def test_images_belong_to_their_labels(dataset):
-    examples = training_examples(
-        dataset, pixels=32, crop_padding=0, crop=TrainingCrop(), seed=0
-    )
+    examples = training_examples(dataset, cut=CUT, crop=TrainingCrop(), seed=0)
     for image, label in islice(examples, TOTAL):
         assert image.shape == (32, 32, 3)
         np.testing.assert_allclose(image, 10.0 * int(label), atol=2)
@@ -78,13 +77,10 @@ def test_images_belong_to_their_labels(dataset):
 
 @pytest.mark.parametrize("start", [1, 7, 16, 17, 40])
 def test_a_stream_can_begin_anywhere(dataset, start):
-    whole = training_examples(
-        dataset, pixels=32, crop_padding=0, crop=TrainingCrop(), seed=5
-    )
+    whole = training_examples(dataset, cut=CUT, crop=TrainingCrop(), seed=5)
     later = training_examples(
         dataset,
-        pixels=32,
-        crop_padding=0,
+        cut=CUT,
         crop=TrainingCrop(),
         seed=5,
         start=start,
@@ -113,14 +109,10 @@ def test_hosts_share_the_stream(dataset):
 
 
 def test_evaluation_has_every_record_once_in_order(dataset):
-    examples = evaluation_examples(
-        dataset, "validation", pixels=32, crop_padding=8
-    )
+    examples = evaluation_examples(dataset, "validation", cut=CUT)
     assert [int(label) for _, label in examples] == list(range(TOTAL))
     shares = [
-        evaluation_examples(
-            dataset, "train", pixels=32, crop_padding=8, part=k, parts=3
-        )
+        evaluation_examples(dataset, "train", cut=CUT, part=k, parts=3)
         for k in range(3)
     ]
     labels = Counter(int(label) for share in shares for _, label in share)
@@ -137,8 +129,6 @@ def test_labels_out_of_range_are_an_error(dataset, first_label):
         dataset.labels,
         first_label,
     )
-    examples = evaluation_examples(
-        wrong, "validation", pixels=32, crop_padding=0
-    )
+    examples = evaluation_examples(wrong, "validation", cut=CUT)
     with pytest.raises(tf.errors.InvalidArgumentError, match="has the label"):
         list(examples)

@@ -164,6 +164,7 @@ def converted(dataset):
     """Gives a network's `Converted`, made once."""
     from edgetpu.calibrate import calibration_images
     from edgetpu.quantize import quantize
+    from efficientnet_tf.data.cut import Cut
     from efficientnet_tf.networks import network
 
     made = {}
@@ -176,7 +177,9 @@ def converted(dataset):
             )
             model = teach(resolved)
             images = calibration_images(
-                dataset, images=24, pixels=PIXELS, crop_padding=32
+                dataset,
+                images=24,
+                cut=Cut(PIXELS, "pad32", "legacy_bicubic"),
             )
             content = quantize(resolved, model, images)
             made[name] = Converted(resolved, model, content)

@@ -66,7 +66,9 @@ def test_without_a_compiler(lite, dataset, tmp_path):
         "scale": 1 / 256,
         "zero_point": 0,
     }
-    assert (written["pixels"], written["crop_padding"]) == (32, 32)
+    assert (written["pixels"], written["crop"]) == (32, "pad32")
+    assert written["resize"] == "legacy_bicubic"
+    assert written["normalization"] == "centered127"
     assert (written["step"], written["dataset"]) == (12, dataset.name)
     assert written["calibration_images"] == 24
     assert written["comparison"]["images"] == 10

@@ -11,20 +11,21 @@ import tensorflow as tf
 from edgetpu import calibrate
 from edgetpu.calibrate import calibration_images
 from edgetpu.samples import picked_examples, to_uint8
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import Shards
 from efficientnet_tf.data.pipeline import evaluation_examples
 
+CUT = Cut(32, "pad32", "legacy_bicubic")
+
 
 def everything(dataset, split):
-    examples = evaluation_examples(dataset, split, pixels=32, crop_padding=32)
+    examples = evaluation_examples(dataset, split, cut=CUT)
     return [image for image, _ in examples.as_numpy_iterator()]
 
 
 @pytest.mark.parametrize("wanted", [1, 5, 7, 12, 13, 23, 24, 500])
 def test_picks_spread_evenly(dataset, wanted):
-    examples = picked_examples(
-        dataset, "train", images=wanted, pixels=32, crop_padding=32
-    )
+    examples = picked_examples(dataset, "train", images=wanted, cut=CUT)
     order = [image.tobytes() for image in everything(dataset, "train")]
     places = [
         order.index(image.tobytes())
@@ -42,9 +43,7 @@ def test_picks_spread_evenly(dataset, wanted):
 
 
 def test_labels_come_along(dataset):
-    examples = picked_examples(
-        dataset, "validation", images=24, pixels=32, crop_padding=32
-    )
+    examples = picked_examples(dataset, "validation", images=24, cut=CUT)
     labels = [int(label) for _, label in examples.as_numpy_iterator()]
     assert labels == [0, 1, 2, 3] * 6
 
@@ -55,16 +54,16 @@ def test_rounds_to_the_nearest_pixel_and_cuts_overshoot():
 
 
 def test_calibration_ends_with_black_and_white(dataset):
-    images = calibration_images(dataset, images=10, pixels=32, crop_padding=32)
+    images = calibration_images(dataset, images=10, cut=CUT)
     assert (images.dtype, images.shape) == (np.uint8, (12, 32, 32, 3))
     assert not images[-2].any()
     assert (images[-1] == 255).all()
-    again = calibration_images(dataset, images=10, pixels=32, crop_padding=32)
+    again = calibration_images(dataset, images=10, cut=CUT)
     np.testing.assert_array_equal(images, again)
 
 
 def test_calibration_takes_the_device_pixels_of_training(dataset):
-    images = calibration_images(dataset, images=24, pixels=32, crop_padding=32)
+    images = calibration_images(dataset, images=24, cut=CUT)
     truth = np.stack(everything(dataset, "train"))
     assert np.abs(images[:-2] - truth.clip(0, 255)).max() <= 0.5
 
@@ -83,5 +82,5 @@ def test_many_files_are_not_all_read(dataset, monkeypatch, tmp_path):
                 for record in records[2 * number : 2 * number + 2]:
                     writer.write(record)
     many = dataclasses.replace(dataset, train=Shards(tuple(files), 24))
-    images = calibration_images(many, images=3, pixels=32, crop_padding=32)
+    images = calibration_images(many, images=3, cut=CUT)
     assert len(images) == 3 + 2

@@ -9,7 +9,10 @@ import tensorflow as tf
 from edgetpu import verify
 from edgetpu.samples import picked_examples
 from edgetpu.verify import compare, structural_problems
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.preprocess import normalize
+
+CUT = Cut(32, "pad32", "legacy_bicubic")
 
 
 def test_nothing_is_wrong_with_our_files(each):
@@ -86,9 +89,7 @@ def test_a_float_model_is_wrong_all_over(tmp_path):
 
 
 def test_int8_agrees_with_float_on_real_images(each, dataset):
-    examples = picked_examples(
-        dataset, "validation", images=24, pixels=32, crop_padding=32
-    )
+    examples = picked_examples(dataset, "validation", images=24, cut=CUT)
     found = compare(each.network, each.model, each.content, examples)
     assert found.images == 24
 
@@ -103,9 +104,7 @@ def test_int8_agrees_with_float_on_real_images(each, dataset):
 
 
 def test_wrong_labels_lower_both_but_not_the_agreement(lite, dataset):
-    examples = picked_examples(
-        dataset, "validation", images=24, pixels=32, crop_padding=32
-    )
+    examples = picked_examples(dataset, "validation", images=24, cut=CUT)
     right = compare(lite.network, lite.model, lite.content, examples)
     wrong = compare(
         lite.network,
@@ -119,8 +118,6 @@ def test_wrong_labels_lower_both_but_not_the_agreement(lite, dataset):
 
 
 def test_no_images_are_refused(lite, dataset):
-    nothing = picked_examples(
-        dataset, "validation", images=1, pixels=32, crop_padding=32
-    ).skip(1)
+    nothing = picked_examples(dataset, "validation", images=1, cut=CUT).skip(1)
     with pytest.raises(ValueError, match="no examples"):
         compare(lite.network, lite.model, lite.content, nothing)

@@ -81,7 +81,7 @@ def config(tiny: str, squares_dir: Path) -> Config:
     """Three epochs of the tiny network on the squares, in a second or two."""
     return Config(
         model=ModelConfig(name=tiny, batch_norm_momentum=0.9),
-        data=DataConfig(dir=str(squares_dir), crop_padding=0),
+        data=DataConfig(dir=str(squares_dir), crop="whole"),
         train=TrainConfig(
             epochs=3,
             batch=8,

@@ -5,6 +5,7 @@ import pytest
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.training.config import (
     Config,
+    DataConfig,
     ModelConfig,
     TrainConfig,
     differences,
@@ -30,6 +31,9 @@ def test_defaults_are_the_originals_recipe():
     assert train.label_smoothing == 0.1
     assert train.average_decay == 0.9999
     assert Config().model.batch_norm_momentum == 0.99
+    data = Config().data
+    assert (data.crop, data.resize) == ("pad32", "legacy_bicubic")
+    assert Config().network().normalization.name == "imagenet"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +44,10 @@ def test_defaults_are_the_originals_recipe():
         ("train.batch=64", 64),
         ("train.schedule=cosine", "cosine"),
         ("data.flip=false", False),
+        ("data.crop=fraction", "fraction"),
+        ("data.resize=bilinear", "bilinear"),
+        ("data.normalization=unit", "unit"),
+        ("data.normalization=none", None),
         ("model.pixels=64", 64),
         ("model.pixels=none", None),
         ("data.dir=gs://bucket/a=b", "gs://bucket/a=b"),
@@ -77,6 +85,9 @@ def test_the_last_override_of_a_field_wins():
         ("model.pixels=31", "pixels 31 must be at least 32"),
         ("model.classes=1", "classes 1 must be at least 2"),
         ("data.min_crop_area=0", "data.min_crop_area 0.0 must be in"),
+        ("data.crop=32", "data.crop '32': did you mean pad32"),
+        ("data.resize=bicubik", "did you mean bicubic"),
+        ("data.normalization=centred127", "did you mean centered127"),
     ],
 )
 def test_bad_overrides_are_answered(setting, says):
@@ -93,6 +104,20 @@ def test_bad_overrides_are_answered(setting, says):
 def test_no_section_of_wrong_types_can_be_made(fields):
     with pytest.raises(InputError, match=f"train.{next(iter(fields))}"):
         TrainConfig(**fields)
+
+
+@pytest.mark.parametrize("field", ["crop", "resize", "normalization"])
+def test_no_data_of_unknown_words_can_be_made(field):
+    with pytest.raises(InputError, match=f"data.{field} 'x' must be '"):
+        DataConfig(**{field: "x"})
+
+
+def test_the_data_section_says_how_the_network_takes_pixels():
+    config = Config(model=ModelConfig(name="efficientnet-lite0"))
+    assert config.network().normalization.name == "centered127"
+    changed = override(config, ["data.normalization=unit"])
+    assert changed.network().normalization.name == "unit"
+    assert changed.network(10).classes == 10
 
 
 def test_configs_are_frozen():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import Shards
 from efficientnet_tf.data.pipeline import evaluation_examples
 from efficientnet_tf.data.preprocess import normalize
@@ -16,6 +17,7 @@ from efficientnet_tf.networks import network
 from efficientnet_tf.training.evaluation import Evaluator, Scores
 
 IMAGES = 13
+CUT = Cut(32, "whole", "legacy_bicubic")
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def evaluator(network, dataset, batch, strategy=None):
         network,
         dataset,
         batch=batch,
-        crop_padding=0,
+        cut=CUT,
         strategy=strategy or tf.distribute.get_strategy(),
     )
 
@@ -36,9 +38,7 @@ def evaluator(network, dataset, batch, strategy=None):
 def by_hand(model, network, squares) -> Scores:
     """Image by image, in NumPy."""
     top1, loss = 0, 0.0
-    examples = evaluation_examples(
-        squares, "validation", pixels=32, crop_padding=0
-    )
+    examples = evaluation_examples(squares, "validation", cut=CUT)
     for image, label in examples:
         inputs = normalize(image[tf.newaxis], network.normalization)
         logits = model(inputs, training=False).numpy()[0].astype(float)
@@ -78,9 +78,7 @@ def test_the_same_of_all_classes_is_no_credit(tiny_network, squares):
     scores = evaluator(tiny_network, squares, 4)(model)
     labels = [
         int(label)
-        for _, label in evaluation_examples(
-            squares, "validation", pixels=32, crop_padding=0
-        )
+        for _, label in evaluation_examples(squares, "validation", cut=CUT)
     ]
     # The lowest class wins a tie.
     assert scores.top1 == pytest.approx(labels.count(0) / IMAGES)

@@ -35,7 +35,7 @@ def command(data, model_dir):
         "--model=tiny",
         f"--data_dir={data}",
         f"--model_dir={model_dir}",
-        "--set=data.crop_padding=0",
+        "--set=data.crop=whole",
         "--set=train.epochs=60",
         "--set=train.batch=8",
         "--set=train.average_decay=0.9",

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.training import loop
+from efficientnet_tf.training.batches import training_batches
 from efficientnet_tf.training.config_files import override
 from efficientnet_tf.training.loop import train
 from efficientnet_tf.training.model_dir import ModelDir, mean_pace
+from efficientnet_tf.training.run import open_run
 from efficientnet_tf.training.trained import load_trained, run_config
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +68,7 @@ def test_a_run_learns_and_leaves_what_it_should(config, whole, squares_dir):
     resolved = present.config()
     assert (resolved.model.classes, resolved.model.pixels) == (3, 32)
     assert resolved.data.train_images == 40
+    assert resolved.data.normalization == "imagenet"
     content = json.loads((Path(path) / "config.json").read_text())
     assert content["versions"]["tensorflow"] == tf.__version__
     assert tf.train.latest_checkpoint(present.checkpoints).endswith("step-15")
@@ -134,6 +138,38 @@ def test_lines_of_steps_done_again_are_dropped(config, whole, tmp_path):
     assert [row.step for row in present.metrics()] == [5, 10, 15]
     present.keep_metrics_until(10)
     assert [row.step for row in present.metrics()] == [5, 10]
+
+
+def test_training_takes_the_pixels_that_the_data_section_says(config):
+    def first_images(run):
+        batches = training_batches(
+            run, tf.distribute.get_strategy(), start=0, dtype=tf.float32
+        )
+        return next(iter(batches))[0].numpy()
+
+    usual = open_run(config)
+    other = open_run(
+        override(config, ["data.resize=area", "data.normalization=unit"])
+    )
+    assert usual.network.normalization.name == "imagenet"
+    assert other.network.normalization.name == "unit"
+    assert other.config.data.normalization == "unit"
+    images = first_images(usual)
+    np.testing.assert_array_equal(first_images(usual), images)
+    assert np.abs(first_images(other) - images).max() > 1
+
+
+def test_pixels_may_reach_the_network_another_way(config, whole):
+    path, _ = whole
+    changed = override(
+        run_config(path), ["data.normalization=unit", "data.crop=fraction"]
+    )
+    trained = load_trained(path, changed)
+    assert trained.network.normalization.name == "unit"
+    assert trained.cut == Cut(32, "fraction", "legacy_bicubic")
+    own = load_trained(path, run_config(path))
+    assert own.network.normalization.name == "imagenet"
+    assert own.cut == Cut(32, "whole", "legacy_bicubic")
 
 
 def test_a_finished_run_is_not_done_again(config, whole, monkeypatch):
