@@ -272,7 +272,7 @@ def define_flags() -> flags.FlagValues:
         "split",
         "validation",
         ["validation", "train"],
-        "evaluate: validation or train.",
+        "evaluate: which of the records.",
         flag_values=given,
     )
     text(
