@@ -3,7 +3,7 @@ r"""EfficientNets: train, evaluate, predict, export, prepare, describe.
 usage: python main.py [VERB] [FLAGS]
 
   train             train and evaluate a network, then export it (the default)
-  evaluate          top-1 and top-5 of a trained network
+  evaluate          what a trained network gets right, and what wrong
   predict IMAGE...  the likeliest classes of image files
   export            write a trained network as .keras and as int8 .tflite
   prepare           turn a folder of class folders of images into TFRecords
@@ -22,8 +22,10 @@ For example:
   python main.py --data_dir=records --model=efficientnet-lite0 \
       --model_dir=runs/mine --set model.pixels=128 --set train.epochs=20 \
       --set train.batch=64
-  python main.py predict cat.jpg dog.png --model_dir=runs/mine
-      A network for your own images.
+  python main.py evaluate --model_dir=runs/mine
+  python main.py predict cat.jpg dog.png --model_dir=runs/mine \
+      --save_plot=plots
+      A network for your own images, what it confuses, and what it says.
 
   python main.py --config=runs/mine/config.json --model_dir=runs/again
       The same experiment again.
@@ -31,12 +33,12 @@ For example:
 A run that was stopped goes on when the same command is given again. Without
 --data_dir the data are the digits and the recipe is configs/digits.py; with
 it, the recipe is the original's for ImageNet unless --config says otherwise.
-Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted. Where `predict`
+cannot read an image it says why, answers the others, and ends with 1.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -90,7 +92,14 @@ def evaluate(given: flags.FlagValues) -> None:
     from efficientnet_tf.evaluate import evaluate
     from efficientnet_tf.training.strategy import make_strategy
 
-    result = evaluate(config, path, strategy=make_strategy(given.tpu))
+    result = evaluate(
+        config,
+        path,
+        split=given.split,
+        out=given.out,
+        labels=given.labels,
+        strategy=make_strategy(given.tpu),
+    )
     rows = report.evaluation_rows(result)
     _show(given, result, report.figures(result["model"], rows))
 
@@ -101,16 +110,34 @@ def predict(given: flags.FlagValues, images: Sequence[str]) -> None:
         raise InputError("predict: name at least one image file")
     path, config = _present_run(given, "data", "evaluate")
 
-    from efficientnet_tf.predict import predict
+    from efficientnet_tf.predict import plot_paths, predict
     from efficientnet_tf.training.trained import load_trained
 
-    trained = load_trained(path, config, checkpoint=config.evaluate.checkpoint)
-    predictions = predict(trained, images)
-    _show(
-        given,
-        [dataclasses.asdict(prediction) for prediction in predictions],
-        report.predictions(predictions),
+    trained = load_trained(
+        path,
+        config,
+        checkpoint=config.evaluate.checkpoint,
+        labels=given.labels,
     )
+    plots = plot_paths(given.save_plot, images) if given.save_plot else []
+    answers = []
+    for answer in predict(trained, images):
+        answers.append(answer)
+        if given.json:
+            print(json.dumps(answer.to_dict()), flush=True)
+    if not given.json:
+        report.console().print(report.predictions(answers))
+    for plot, answer in zip(plots, answers, strict=False):
+        if not answer.error:
+            from efficientnet_tf.plots import save_prediction
+
+            save_prediction(plot, answer)
+    failed = [answer.image for answer in answers if answer.error]
+    if failed:
+        raise RunError(
+            f"{len(failed)} of {len(answers)} images could not be read: "
+            f"{', '.join(failed)}"
+        )
 
 
 def export(given: flags.FlagValues) -> None:
@@ -169,8 +196,10 @@ VERBS = {
     "train": Verb(
         train, _RUN | {"model", "data_dir", "config", "tpu", "compiler"}
     ),
-    "evaluate": Verb(evaluate, _RUN | {"data_dir", "tpu"}),
-    "predict": Verb(predict, _RUN),
+    "evaluate": Verb(
+        evaluate, _RUN | {"data_dir", "tpu", "split", "out", "labels"}
+    ),
+    "predict": Verb(predict, _RUN | {"labels", "save_plot"}),
     "export": Verb(export, _RUN | {"data_dir", "out", "compiler"}),
     "prepare": Verb(
         prepare, {"from", "out", "shards", "holdout", "seed", "json"}
@@ -228,10 +257,33 @@ def define_flags() -> flags.FlagValues:
         flag_values=given,
     )
     flags.DEFINE_bool(
-        "json", False, "Print JSON instead of tables.", flag_values=given
+        "json",
+        False,
+        "Print JSON instead of tables; predict: an object a line.",
+        flag_values=given,
     )
     text("from", "prepare: the folder of class folders.")
-    text("out", "prepare, export: the folder to write.")
+    text(
+        "out",
+        "prepare, export, evaluate: the folder to write; evaluate without it: "
+        "MODEL_DIR/evaluation/SPLIT.",
+    )
+    flags.DEFINE_enum(
+        "split",
+        "validation",
+        ["validation", "train"],
+        "evaluate: which of the records.",
+        flag_values=given,
+    )
+    text(
+        "labels",
+        "evaluate, predict: names of the classes, a line each or the JSON map "
+        "of the original; imagenet for those of ImageNet.",
+    )
+    text(
+        "save_plot",
+        "predict: a .png to write, or a folder for one of each image.",
+    )
     flags.DEFINE_integer(
         "shards",
         None,

@@ -22,6 +22,7 @@ def version() -> str:
 # What describes a network and prepares an image, on any host.
 BASE = [
     "absl-py>=2.1,<3",
+    "matplotlib>=3.9,<4",
     "numpy>=2.0,<3",
     "pillow>=11,<14",
     "rich>=13,<16",
@@ -67,7 +68,10 @@ setup(
     # tensorflow-tpu, libtpu and TensorFlow were tried together on 3.11 only.
     python_requires="==3.11.*",
     packages=find_packages(include=["efficientnet_tf*", "edgetpu*"]),
-    package_data={"efficientnet_tf": ["py.typed"], "edgetpu": ["py.typed"]},
+    package_data={
+        "efficientnet_tf": ["py.typed", "data/imagenet_labels.txt"],
+        "edgetpu": ["py.typed"],
+    },
     py_modules=[],
     install_requires=BASE,
     extras_require={

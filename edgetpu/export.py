@@ -65,7 +65,7 @@ def export(
             report were written.
         CompileError: The compiler failed. The same.
     """
-    _check(trained, dataset, calibration_images, verify_images)
+    first = _check(trained, dataset, calibration_images, verify_images)
     program = find_compiler(compiler)
     _make_folder(out)
     files = _Files(out, f"{trained.network.name}_int8")
@@ -77,7 +77,7 @@ def export(
         files.path(LABELS), "".join(f"{label}\n" for label in trained.labels)
     )
     problems = structural_problems(content, pixels=trained.network.pixels)
-    comparison = _compared(trained, dataset, content, verify_images)
+    comparison = _compared(trained, dataset, content, verify_images, first)
     compiled, failure = None, None
     if program and not problems:
         _say(f"compiling with {program}")
@@ -174,7 +174,8 @@ def _check(
     dataset: RecordDataset,
     calibration_images: int,
     verify_images: int,
-) -> None:
+) -> int:
+    """Refuses what does not fit; the logit of the data's first class."""
     for name, value in (
         ("calibration_images", calibration_images),
         ("verify_images", verify_images),
@@ -187,7 +188,7 @@ def _check(
             f"the network has {classes} classes and the run "
             f"{len(trained.labels)} labels; they must be as many"
         )
-    trained.check_labels(dataset)
+    return trained.check_labels(dataset)
 
 
 def _make_folder(path: str) -> None:
@@ -210,13 +211,18 @@ def _quantized(
 
 
 def _compared(
-    trained: TrainedModel, dataset: RecordDataset, content: bytes, images: int
+    trained: TrainedModel,
+    dataset: RecordDataset,
+    content: bytes,
+    images: int,
+    first_logit: int,
 ) -> Comparison:
     count = min(images, dataset.validation.images)
     _say(f"comparing int8 with float on {count} validation images")
     examples = picked_examples(
         dataset, "validation", images=images, cut=trained.cut
     )
+    examples = examples.map(lambda image, label: (image, label + first_logit))
     return compare(trained.network, trained.model, content, examples)
 
 

@@ -21,6 +21,27 @@ def write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
+def make_folder(path: str, flag: str) -> None:
+    """Makes a folder, and makes sure that it can be written.
+
+    Args:
+        path: Local or gs://; the folders above it are made as well.
+        flag: Who named it, for the error.
+
+    Raises:
+        InputError: It cannot be.
+    """
+    try:
+        tf.io.gfile.makedirs(path)
+        trial = os.path.join(path, ".trial")
+        write_text(trial, "")
+        tf.io.gfile.remove(trial)
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"{flag} {path} cannot be written: {error.message}"
+        ) from error
+
+
 def read_text(path: str) -> str | None:
     """Reads a UTF-8 file; None where there is none.
 

@@ -68,9 +68,14 @@ def evaluation_rows(result: Mapping[str, Any]) -> Rows:
             "checkpoint",
             f"{result['checkpoint']}, after {result['step']:,} steps",
         ),
-        ("data", result["data"]),
-        *_score_rows(result),
+        ("data", f"{result['data']}, {result['split']}"),
+        *_score_rows({**result, "validation_images": result["images"]}),
         ("loss", f"{result['loss']:.4f}"),
+        (
+            "calibration error",
+            f"{result['calibration_error']:.4f}, expected, in 15 bins",
+        ),
+        ("everything", result["out"]),
     ]
 
 
@@ -123,12 +128,14 @@ def predictions(predicted: Iterable[Prediction]) -> Table:
     """The likeliest classes of images, a row each."""
     table = Table(title="predictions", title_justify="left")
     table.add_column("image", overflow="fold")
-    table.add_column("class")
+    table.add_column("class", overflow="fold")
     table.add_column("probability", justify="right")
     for prediction in predicted:
         table.add_section()
         image = prediction.image
-        for guess in prediction.guesses:
+        if prediction.error:
+            table.add_row(image, prediction.error, "")
+        for guess in prediction.top:
             table.add_row(image, guess.label, f"{guess.probability:.4f}")
             image = ""
     return table

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -64,6 +64,84 @@ def mirrored() -> Any:
 
     devices = [f"CPU:{number}" for number in range(REPLICAS)]
     return tf.distribute.MirroredStrategy(devices)
+
+
+# Of the run below: logit 0 is a background, which some data does not have.
+LABELS = ("background", "red", "green", "blue", "brown", "pink", "teal")
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Records of noisy squares: all classes, and all but the background."""
+    import numpy as np
+
+    from efficientnet_tf.data.images import EncodedImage, encode_jpeg
+    from efficientnet_tf.data.manifest import Manifest, write_manifest
+    from efficientnet_tf.data.records import encode_record, write_shard
+
+    random = np.random.default_rng(3)
+    colours = random.integers(0, 256, (len(LABELS), 3))
+
+    def record(label: int) -> bytes:
+        noise = random.normal(0, 60, (40, 48, 3))
+        pixels = np.clip(colours[label] + noise, 0, 255).astype(np.uint8)
+        encoded = EncodedImage(encode_jpeg(pixels, 90), 40, 48)
+        return encode_record(
+            encoded, label=label, class_name=LABELS[label], filename="x.jpg"
+        )
+
+    folders = {}
+    for name, first in (("whole", 0), ("part", 1)):
+        folder = folders[name] = tmp_path_factory.mktemp("data") / name
+        folder.mkdir()
+        shards = [
+            write_shard(
+                str(folder / f"{split}-00000-of-00001"),
+                [
+                    record(label)
+                    for label in range(first, len(LABELS))
+                    # More of some classes than of others.
+                    for _ in range(count + label % 3)
+                ],
+            )
+            for split, count in (("train", 12), ("validation", 5))
+        ]
+        write_manifest(
+            str(folder),
+            Manifest(name, first, LABELS[first:], shards[:1], shards[1:]),
+        )
+    return folders
+
+
+@pytest.fixture(scope="session")
+def small_run(
+    small_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A run of a network of two blocks, trained but little."""
+    from efficientnet_tf.networks import families
+    from efficientnet_tf.networks.stages import Family, Stage, Variant
+    from efficientnet_tf.training.config import Config
+    from efficientnet_tf.training.config_files import override
+    from efficientnet_tf.training.loop import train
+
+    stages = (Stage("mbconv", 1, 3, 2, 2, 8), Stage("fused", 1, 3, 2, 2, 8))
+    family = Family(stages, "relu6", families.IMAGENET, stem=8, head=16)
+    settings = (
+        "model.name=small",
+        "model.batch_norm_momentum=0.9",
+        f"data.dir={small_data['whole']}",
+        "train.epochs=2",
+        "train.batch=8",
+        "train.learning_rate_per_256=0.3",
+        "train.average_decay=0.9",
+    )
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(
+            families.VARIANTS, "small", Variant(family, 1.0, 1.0, 32, 0.0)
+        )
+        train(override(Config(), settings), str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

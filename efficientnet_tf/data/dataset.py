@@ -208,7 +208,7 @@ def _labels(
 ) -> tuple[str, ...]:
     """The lines of `labels.txt`, or the records' numbers as words."""
     if LABELS not in names:
-        return tuple(str(first_label + i) for i in range(classes))
+        return number_labels(classes, first_label)
     with tf.io.gfile.GFile(os.path.join(folder, LABELS), "rb") as file:
         labels = tuple(file.read().decode().splitlines())
     if len(labels) != classes:
@@ -217,6 +217,11 @@ def _labels(
             f"write {classes}, one per class, without a background"
         )
     return labels
+
+
+def number_labels(classes: int, first_label: int) -> tuple[str, ...]:
+    """What classes without names are called: the records' numbers."""
+    return tuple(str(first_label + i) for i in range(classes))
 
 
 def _count(

@@ -195,11 +195,15 @@ class EvaluateConfig:
         every_epochs: Epochs of training between two evaluations.
         checkpoint: The checkpoint that `evaluate` and `predict` take: the
             last one, or the best one by top-1 of the averaged weights.
+        background: Whether logit 0 is a background class that the data does
+            not have, so that class c of the data is logit c + 1; None for
+            true exactly where the network has one class more than the data.
     """
 
     batch: int = 256
     every_epochs: float = 1.0
     checkpoint: Which = "last"
+    background: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuses what no evaluation can have."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset
+from efficientnet_tf.data.manifest import Split
 from efficientnet_tf.data.pipeline import evaluation_examples
 from efficientnet_tf.data.preprocess import normalize
 from efficientnet_tf.errors import RunError
@@ -18,6 +19,12 @@ from efficientnet_tf.networks import Network
 from efficientnet_tf.training.failures import device_errors
 
 STEPS_PER_CALL = 16
+
+# Sums over a batch, by name.
+Counts = dict[str, tf.Tensor]
+# Logits `[batch, classes]`, labels and weights `[batch]` -> sums, in which an
+# image of weight 0 is as if it were not there.
+Counter = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Counts]
 
 
 @dataclass(frozen=True)
@@ -60,19 +67,25 @@ class Evaluator:
         cut: Cut,
         batch: int,
         strategy: tf.distribute.Strategy,
+        split: Split = "validation",
+        first_logit: int = 0,
     ):
         """Lays the pipeline out; nothing is read yet.
 
         Args:
             network: What will be evaluated.
-            dataset: Its validation split is used.
+            dataset: Where the records are.
             cut: How images are cut, to the network's size.
             batch: Images of one step, all replicas together, rounded up to a
                 multiple of them.
             strategy: The devices.
+            split: Which of the records.
+            first_logit: That of the data's first class.
         """
         self._network = network
-        self._images = dataset.validation.images
+        self._split = split
+        self._images = getattr(dataset, split).images
+        self._first_logit = first_logit
         self._strategy = strategy
         replicas = strategy.num_replicas_in_sync
         share = -(-min(batch, self._images + 1) // replicas)
@@ -83,7 +96,7 @@ class Evaluator:
         ) -> tf.data.Dataset:
             examples = evaluation_examples(
                 dataset,
-                "validation",
+                split,
                 cut=cut,
                 part=context.input_pipeline_id,
                 parts=context.num_input_pipelines,
@@ -91,7 +104,7 @@ class Evaluator:
             return _padded_batches(examples, cut.pixels, share)
 
         self._batches = strategy.distribute_datasets_from_function(of_host)
-        self._calls: dict[int, Callable[..., tf.Tensor]] = {}
+        self._calls: dict[tuple[int, Counter], Callable[..., Counts]] = {}
 
     def __call__(self, model: keras.Model) -> Scores:
         """Evaluates a model of the network.
@@ -99,41 +112,118 @@ class Evaluator:
         Raises:
             RunError: The records are not as many as they should be.
         """
-        if id(model) not in self._calls:
-            self._calls[id(model)] = self._make_call(model)
-        call = self._calls[id(model)]
+        return scores(self.sums(model, count_scores))
+
+    def sums(self, model: keras.Model, count: Counter) -> dict[str, np.ndarray]:
+        """Counts over all images.
+
+        Args:
+            model: A model of the network.
+            count: What to count; "scores" must be as `count_scores` has it.
+
+        Returns:
+            float64 arrays, of the names and shapes that `count` gives.
+
+        Raises:
+            RunError: The records are not as many as they should be.
+        """
+        key = (id(model), count)
+        if key not in self._calls:
+            self._calls[key] = self._make_call(model, count)
+        call = self._calls[key]
         iterator = iter(self._batches)
-        sums = np.zeros(4)
+        sums: dict[str, np.ndarray] = {}
         # The last batch always has room for one image too many, so that
         # records that should not be there are noticed.
         steps = self._images // self._batch + 1
         for start in range(0, steps, STEPS_PER_CALL):
-            count = min(STEPS_PER_CALL, steps - start)
+            steps_now = min(STEPS_PER_CALL, steps - start)
             with device_errors("evaluation"):
-                sums += call(iterator, tf.constant(count)).numpy()
-        images, top1, top5, loss = (float(value) for value in sums)
+                found = call(iterator, tf.constant(steps_now))
+                for name, value in found.items():
+                    sums[name] = sums.get(name, 0.0) + value.numpy().astype(
+                        np.float64
+                    )
+        images = int(sums["scores"][0])
         if images != self._images:
             raise RunError(
-                f"the validation split has {images:.0f} records or more; "
+                f"the {self._split} split has {images} records or more; "
                 f"{self._images} were expected"
             )
-        return Scores(top1 / images, top5 / images, loss / images, int(images))
+        return sums
 
-    def _make_call(self, model: keras.Model) -> Callable[..., tf.Tensor]:
-        strategy = self._strategy
+    def _make_call(
+        self, model: keras.Model, count: Counter
+    ) -> Callable[..., Counts]:
+        network, strategy = self._network, self._strategy
 
-        def replica_step(*batch: tf.Tensor) -> tf.Tensor:
-            return _count(model, self._network, *batch)
+        def replica_step(
+            images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+        ) -> Counts:
+            inputs = normalize(images, network.normalization)
+            logits = model(inputs, training=False)
+            return count(logits, labels + self._first_logit, weights)
 
         @tf.function(reduce_retracing=True)
-        def call(iterator: tf.data.Iterator, steps: tf.Tensor) -> tf.Tensor:
-            sums = tf.zeros([4])
+        def call(iterator: tf.data.Iterator, steps: tf.Tensor) -> Counts:
+            # An image of weight 0 gives zeros of the right shapes.
+            sums = count(
+                tf.zeros([1, network.classes]),
+                tf.zeros([1], tf.int32),
+                tf.zeros([1]),
+            )
             for _ in tf.range(steps):
                 found = strategy.run(replica_step, args=next(iterator))
-                sums += strategy.reduce("SUM", found, axis=None)
+                sums = {
+                    name: value + strategy.reduce("SUM", found[name], axis=None)
+                    for name, value in sums.items()
+                }
             return sums
 
         return call
+
+
+def count_scores(
+    logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+) -> Counts:
+    """Images, those right at once, those right in five, cross entropy.
+
+    Ties go to the lower class, so that a network which says the same of all
+    classes is not credited.
+
+    Args:
+        logits: float32 `[batch, classes]`.
+        labels: int32 `[batch]`, numbers of logits.
+        weights: float32 `[batch]`, 0 for what is no image.
+
+    Returns:
+        float32 `[4]` as "scores".
+    """
+    right = right_in_five(logits, labels)
+    entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return {
+        "scores": tf.stack(
+            [
+                tf.reduce_sum(weights),
+                tf.reduce_sum(weights * right[:, 0]),
+                tf.reduce_sum(weights * tf.reduce_sum(right, axis=1)),
+                tf.reduce_sum(weights * entropy),
+            ]
+        )
+    }
+
+
+def right_in_five(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Which of the five likeliest classes is right: float32 `[batch, 5]`."""
+    five = min(5, logits.shape[-1])
+    best = tf.math.top_k(logits, five).indices
+    return tf.cast(best == labels[:, tf.newaxis], tf.float32)
+
+
+def scores(sums: Mapping[str, np.ndarray]) -> Scores:
+    """Shares and means out of the sums of `count_scores`."""
+    images, top1, top5, loss = (float(value) for value in sums["scores"])
+    return Scores(top1 / images, top5 / images, loss / images, int(images))
 
 
 def _padded_batches(
@@ -148,31 +238,4 @@ def _padded_batches(
         counted.concatenate(nothing.repeat())
         .batch(share, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
-    )
-
-
-def _count(
-    model: keras.Model,
-    network: Network,
-    images: tf.Tensor,
-    labels: tf.Tensor,
-    weights: tf.Tensor,
-) -> tf.Tensor:
-    """Sums over a batch: images, right at once, right in five, entropy.
-
-    Ties go to the lower class, so that a network which says the same of all
-    classes is not credited.
-    """
-    logits = model(normalize(images, network.normalization), training=False)
-    five = min(5, network.classes)
-    best = tf.math.top_k(logits, five).indices
-    right = tf.cast(best == labels[:, tf.newaxis], tf.float32)
-    entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return tf.stack(
-        [
-            tf.reduce_sum(weights),
-            tf.reduce_sum(weights * right[:, 0]),
-            tf.reduce_sum(weights * tf.reduce_sum(right, axis=1)),
-            tf.reduce_sum(weights * entropy),
-        ]
     )

@@ -7,6 +7,7 @@
     checkpoints/    the newest checkpoints
     best/           the checkpoint with the best top-1
     export/         files for devices
+    evaluation/     what `evaluate` found, by split
     tensorboard/    events
 
 Works on local paths and on gs://. Files appear whole or not at all.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 
 import keras
 import tensorflow as tf
 
 from efficientnet_tf.data.cut import Cut
-from efficientnet_tf.data.dataset import RecordDataset
+from efficientnet_tf.data.dataset import RecordDataset, number_labels
+from efficientnet_tf.data.labels import read_labels
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.networks import Network
@@ -42,13 +44,53 @@ class TrainedModel:
         """How pictures become the network's inputs."""
         return self.config.data.cut(self.network.pixels)
 
-    def check_labels(self, dataset: RecordDataset) -> None:
-        """Raises InputError where a data set has other classes than the run."""
-        if dataset.labels != self.labels:
+    def first_logit(self, dataset: RecordDataset) -> int:
+        """Where the classes of a data set begin among the logits.
+
+        Returns:
+            1 where logit 0 is a background that the data does not have (see
+            `EvaluateConfig.background`), else 0.
+
+        Raises:
+            InputError: The numbers of classes do not fit each other.
+        """
+        ours, theirs = self.network.classes, dataset.classes
+        background = self.config.evaluate.background
+        if background is None and ours == theirs + 1:
+            print(
+                f"logit 0 of {self.network.name} is taken for the background: "
+                f"it has {ours} classes, {dataset.path} has {theirs} "
+                "(evaluate.background says so, or not)",
+                file=sys.stderr,
+            )
+            background = True
+        first = int(bool(background))
+        if ours - first != theirs:
+            besides = " besides its background" if first else ""
             raise InputError(
                 f"{dataset.path} has the classes {_few(dataset.labels)}; the "
-                f"run was trained on {_few(self.labels)}"
+                f"network has {_few(self.labels[first:])}{besides}"
             )
+        return first
+
+    def check_labels(self, dataset: RecordDataset) -> int:
+        """`first_logit`, with a look at the names of the classes.
+
+        Data without names says nothing that could be compared.
+
+        Raises:
+            InputError: A data set has other classes than the run.
+        """
+        first = self.first_logit(dataset)
+        nameless = dataset.labels == number_labels(
+            dataset.classes, dataset.first_label
+        )
+        if not nameless and dataset.labels != self.labels[first:]:
+            raise InputError(
+                f"{dataset.path} has the classes {_few(dataset.labels)}; the "
+                f"run was trained on {_few(self.labels[first:])}"
+            )
+        return first
 
 
 def run_config(model_dir: str) -> Config:
@@ -66,7 +108,11 @@ def run_config(model_dir: str) -> Config:
 
 
 def load_trained(
-    model_dir: str, config: Config, *, checkpoint: Which = "last"
+    model_dir: str,
+    config: Config,
+    *,
+    checkpoint: Which = "last",
+    labels: str = "",
 ) -> TrainedModel:
     """Loads the weights of a run, without its optimizer.
 
@@ -76,9 +122,11 @@ def load_trained(
             been changed; the network is the run's own in any case, under the
             normalization that this config says.
         checkpoint: The last one, or the one with the best top-1.
+        labels: A file of names for the classes, see `read_labels`; empty for
+            the run's own.
 
     Raises:
-        InputError: There is no checkpoint yet.
+        InputError: There is no checkpoint yet, or the labels do not fit.
         RunError: The checkpoint does not hold the network.
     """
     directory = ModelDir(model_dir)
@@ -88,12 +136,7 @@ def load_trained(
         raise InputError(f"{model_dir} has no checkpoint in {folder} yet")
     # The weights fit no other network, but pixels may reach it another way.
     network = replace(run_config(model_dir), data=config.data).network()
-    labels = directory.labels()
-    if len(labels) != network.classes:
-        raise InputError(
-            f"{model_dir} has {len(labels)} lines in labels.txt; the network "
-            f"has {network.classes} classes"
-        )
+    names = _labels(directory, network, config, labels)
     model = build_network(network, dtype="float32")
     raw = model
     if config.train.average_decay:
@@ -108,13 +151,30 @@ def load_trained(
     return TrainedModel(
         config=config,
         network=network,
-        labels=labels,
+        labels=names,
         model=model,
         raw=raw,
         step=int(step.numpy()),
     )
 
 
+def _labels(
+    directory: ModelDir, network: Network, config: Config, path: str
+) -> tuple[str, ...]:
+    """Names of the classes: the run's, or those of a file."""
+    if path:
+        return read_labels(
+            path, network.classes, background=config.evaluate.background
+        )
+    labels = directory.labels()
+    if len(labels) != network.classes:
+        raise InputError(
+            f"{directory.path} has {len(labels)} lines in labels.txt; the "
+            f"network has {network.classes} classes"
+        )
+    return labels
+
+
 def _few(labels: tuple[str, ...]) -> str:
-    rest = f" ... ({len(labels)} in all)" if len(labels) > 3 else ""
-    return ", ".join(labels[:3]) + rest
+    rest = " ..." if len(labels) > 3 else ""
+    return f"{', '.join(labels[:3])}{rest} ({len(labels)} in all)"
