@@ -101,6 +101,13 @@ def test_a_run_starts_from_the_averages_of_another(
     assert said == f"{count} variables from {source}, step 5\n"
 
 
+def test_a_source_by_its_url(config, source, tmp_path):
+    """As gs:// is, it is recorded as it was given."""
+    tuning = override(config, [f"train.init_from=file://{source}"])
+    assert open_run(tuning).config.train.init_from == f"file://{source}"
+    check_equal(values(at_start(tuning, tmp_path).model), tensors(source))
+
+
 def test_a_source_without_averages(config, source, tmp_path):
     raw = str(tmp_path / "raw")
     settings = ["train.epochs=1", "train.average_decay=0.0"]
