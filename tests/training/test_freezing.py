@@ -87,6 +87,18 @@ def test_the_frozen_part_stays_and_the_rest_learns(
     assert again.step == result["steps"] == 5
 
 
+def test_without_averages_the_frozen_part_stays_too(tuning, source, tmp_path):
+    path = str(tmp_path / "tuned")
+    settings = ["train.average_decay=0.0", "train.freeze=stage1"]
+    result = train(override(tuning, settings), path)
+    assert result["top1"] == result["raw_top1"]
+    began, found = (checkpoint(run, "averaged") for run in (source, path))
+    assert found.keys() == began.keys()
+    for name, value in found.items():
+        frozen = name.startswith(FROZEN_OF_TINY["stage1"])
+        assert np.array_equal(value, began[name]) == frozen, name
+
+
 def test_two_replicas_freeze_as_one_does(tuning, source, tmp_path, mirrored):
     frozen = override(tuning, ["train.freeze=stage1"])
     alone, both = str(tmp_path / "alone"), str(tmp_path / "both")
