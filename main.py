@@ -27,6 +27,12 @@ For example:
       --save_plot=plots
       A network for your own images, what it confuses, and what it says.
 
+  python main.py --init_from=runs/mine --data_dir=others \
+      --model=efficientnet-lite0 --model_dir=runs/tuned \
+      --set model.pixels=128 --set train.epochs=5 --set train.batch=64 \
+      --set train.freeze=stage3
+      Its weights carried over to other classes, a part of them frozen.
+
   python main.py --config=runs/mine/config.json --model_dir=runs/again
       The same experiment again.
 
@@ -194,7 +200,8 @@ class Verb(NamedTuple):
 _RUN = {"model_dir", "set", "json"}
 VERBS = {
     "train": Verb(
-        train, _RUN | {"model", "data_dir", "config", "tpu", "compiler"}
+        train,
+        _RUN | {"model", "data_dir", "config", "init_from", "tpu", "compiler"},
     ),
     "evaluate": Verb(
         evaluate, _RUN | {"data_dir", "tpu", "split", "out", "labels"}
@@ -249,6 +256,11 @@ def define_flags() -> flags.FlagValues:
         "named by model and data.",
     )
     text("config", "FILE.py, FILE.py:VARIANT or the config.json of a run.")
+    text(
+        "init_from",
+        "train: a model directory to take weights from, or imagenet; short "
+        "for train.init_from.",
+    )
     flags.DEFINE_multi_string(
         "set",
         [],
@@ -354,7 +366,11 @@ def _base_config(given: flags.FlagValues) -> Config:
 
 def _settings(given: flags.FlagValues) -> list[str]:
     """--set, and the flags that are short for one."""
-    short = {"model.name": given.model, "data.dir": given.data_dir}
+    short = {
+        "model.name": given.model,
+        "data.dir": given.data_dir,
+        "train.init_from": given.init_from,
+    }
     said = [f"{field}={value}" for field, value in short.items() if value]
     return [*said, *given.set]
 

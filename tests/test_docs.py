@@ -57,7 +57,7 @@ def test_a_command_parses(command, monkeypatch):
     assert bool(words) == (verb == "predict")
     written = given.config and not given.config.endswith(".json")
     config = load_config(given.config if written else str(main.DIGITS))
-    assert override(config, given.set) is not None
+    assert override(config, main._settings(given)) is not None
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "configs").glob("*.py")))

@@ -157,6 +157,39 @@ def test_its_own_config_runs_it_again(run, tmp_path):
     assert configs[0] == configs[1]
 
 
+def test_other_classes_start_from_a_run(run, photos, tmp_path, capsys):
+    """The front door of fine-tuning: trained, evaluated, exported."""
+    for name in COLOURS:
+        shutil.copytree(photos / name, tmp_path / "photos" / f"my-{name}")
+    records, tuned = tmp_path / "records", tmp_path / "tuned"
+    arguments = [f"--from={tmp_path}/photos", f"--out={records}"]
+    assert main.main(["prepare", *arguments]) == 0
+    settings = ["train.freeze=stem", "train.head_learning_rate_factor=3"]
+    command = [
+        *TINY,
+        f"--init_from={run}",
+        f"--data_dir={records}",
+        f"--model_dir={tuned}",
+        *(f"--set={setting}" for setting in settings),
+    ]
+    capsys.readouterr()
+    assert main.main(command) == 0
+    said = capsys.readouterr().err
+    assert f"variables from {run}, step 40; 2 variables left fresh" in said
+    content = json.loads((tuned / "config.json").read_text())
+    assert content["config"]["train"]["init_from"] == str(run)
+    result = json.loads((tuned / "result.json").read_text())
+    assert result["top1"] > 0.8
+    assert (tuned / "export" / "labels.txt").read_text().startswith("my-blue")
+    capsys.readouterr()
+    assert main.main(["evaluate", f"--model_dir={tuned}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["top1"] == result["top1"]
+    assert main.main(command) == 0
+    command[-1] = "--set=train.head_learning_rate_factor=4"
+    assert main.main(command) == 2
+    assert "train.head_learning_rate_factor 3.0" in capsys.readouterr().err
+
+
 def test_evaluate(run, capsys):
     assert main.main(["evaluate", f"--model_dir={run}", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -295,6 +328,9 @@ WRONG = {
     "--set=trian.epochs=5": "did you mean train?",
     "--set=train.batch=x": "train.batch 'x' must be a whole number",
     "train now": "unexpected 'now'",
+    "--init_from=nowhere": "nowhere has no config.json",
+    "--set=train.freeze=stem": "would keep random weights",
+    "evaluate --init_from=x": "evaluate has no flag --init_from",
     "describe --tpu=x": "describe has no flag --tpu",
     "evaluate": "--model_dir is missing",
     "evaluate --model_dir=nowhere": "holds no run",
@@ -418,7 +454,8 @@ def test_help_names_every_verb_and_flag(word, capsys):
     shown = capsys.readouterr().out
     for verb in main.VERBS:
         assert f"  {verb}" in shown
-    for flag in ("model", "tpu", "data_dir", "model_dir", "config", "set"):
+    flags = ("model", "tpu", "data_dir", "model_dir", "config", "set")
+    for flag in (*flags, "init_from"):
         assert f"--{flag}" in shown
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import keras
 import tensorflow as tf
 
@@ -23,6 +25,22 @@ def follow(
     """
     done = tf.cast(step, tf.float32)
     share = 1.0 - tf.minimum(decay, (1.0 + done) / (10.0 + done))
-    for average, weight in zip(averaged.weights, model.weights, strict=True):
+    for average, weight in pairs(averaged, model):
         difference = average.value - weight.value
         average.value.assign_sub(share * difference)
+
+
+def pairs(
+    ours: keras.Model, theirs: keras.Model
+) -> Iterator[tuple[keras.Variable, keras.Variable]]:
+    """Variables of the same path in two models of one network.
+
+    Nothing depends on the order in which Keras lists them, which may change
+    with what is frozen in one of the models.
+
+    Raises:
+        KeyError: `theirs` lacks a variable.
+    """
+    by_path = {weight.path: weight for weight in theirs.weights}
+    for weight in ours.weights:
+        yield weight, by_path[weight.path]

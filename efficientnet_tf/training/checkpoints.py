@@ -44,15 +44,17 @@ class Checkpoints:
         }
         self._contents = contents
 
-    def restore(self) -> None:
-        """Brings the last checkpoint back, if there is one.
+    def restore(self) -> bool:
+        """Brings the last checkpoint back; returns whether there is one.
 
         Raises:
             RunError: It does not hold this network.
         """
         path = latest(self._managers["last"].directory)
-        if path is not None:
-            restore(self._contents, path)
+        if path is None:
+            return False
+        restore(self._contents, path)
+        return True
 
     def save(self) -> None:
         """Saves the training at its present step."""

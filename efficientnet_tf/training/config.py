@@ -15,10 +15,14 @@ from efficientnet_tf.errors import InputError
 from efficientnet_tf.networks import Network, network
 from efficientnet_tf.networks.stages import NormalizationName
 from efficientnet_tf.training.fields import check_types
+from efficientnet_tf.training.freezing import frozen_prefixes
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["exponential", "cosine", "constant"]
 Which = Literal["last", "best"]
+
+# The word of `train.init_from` for the weights that Keras publishes.
+IMAGENET = "imagenet"
 
 # The largest seed that NumPy's global generator takes.
 MAX_SEED = 2**32 - 1
@@ -134,6 +138,16 @@ class TrainConfig:
         steps_per_call: Steps that the device does between two reports.
         checkpoint_epochs: Epochs between two checkpoints.
         checkpoints: How many of the newest checkpoints are kept.
+        init_from: Where the weights start: a model directory, local or gs://,
+            whose averaged weights are taken; "imagenet" for the weights that
+            Keras publishes; empty for fresh ones. The classifier stays fresh
+            where the classes are others.
+        freeze: What stays as `init_from` has it: "none"; "stem"; "stage3" for
+            the stem and stages 1 to 3; "backbone" for all but the classifier.
+            The frozen part works as in inference: its batch norm takes and
+            keeps the moving statistics, it drops nothing and does not decay.
+        head_learning_rate_factor: The classifier's learning rate as a multiple
+            of everyone else's.
         seed: Decides initial weights, order, crops and what is dropped.
     """
 
@@ -154,6 +168,9 @@ class TrainConfig:
     steps_per_call: int = 100
     checkpoint_epochs: float = 1.0
     checkpoints: int = 3
+    init_from: str = ""
+    freeze: str = "none"
+    head_learning_rate_factor: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -166,6 +183,7 @@ class TrainConfig:
             "decay_factor",
             "rmsprop_epsilon",
             "checkpoint_epochs",
+            "head_learning_rate_factor",
         ):
             _positive(f"train.{name}", getattr(self, name))
         for name in ("batch", "steps_per_call", "checkpoints"):
@@ -242,6 +260,16 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+
+    def __post_init__(self) -> None:
+        """Refuses what sections cannot be together."""
+        freeze = self.train.freeze
+        frozen_prefixes(self.network(), freeze)
+        if freeze != "none" and not self.train.init_from:
+            raise InputError(
+                f"train.freeze {freeze!r} would keep random weights; name "
+                "those to start from, --init_from=DIR or --init_from=imagenet"
+            )
 
     def network(self, classes: int | None = None) -> Network:
         """The network with every number final.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from efficientnet_tf.training.checkpoints import Checkpoints
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.evaluation import Evaluator, Scores, figures
 from efficientnet_tf.training.failures import device_errors
+from efficientnet_tf.training.initial import check_source, load_initial
 from efficientnet_tf.training.model_dir import Metrics, mean_pace
 from efficientnet_tf.training.plan import Plan, plan
 from efficientnet_tf.training.run import Run, open_run
@@ -52,13 +54,15 @@ def train(
         the averaged weights.
 
     Raises:
-        InputError: The config does not fit the data, the devices or the run
-            that the directory holds.
+        InputError: The config does not fit the data, the devices, the weights
+            to start from or the run that the directory holds.
         RunError: Training diverged, or records are missing or too many.
     """
     strategy = strategy or make_strategy("")
     check_batch(config.train.batch, strategy)
     run = open_run(config, model_dir)
+    if run.model_dir.config() is None:
+        check_source(run)
     run.model_dir.claim(run.config, run.dataset.labels)
     with run.model_dir.held():
         finished = run.model_dir.result()
@@ -116,8 +120,11 @@ class _Training:
         return int(self._state.step.numpy())
 
     def resume(self) -> None:
-        """Goes back to the last checkpoint, if there is one."""
-        self._checkpoints.restore()
+        """Goes back to the last checkpoint, or to where the config starts."""
+        resumed = self._checkpoints.restore()
+        if self._run.config.train.init_from and not resumed:
+            report = str(load_initial(self._state, self._run))
+            print("; ".join(report.splitlines()), file=sys.stderr)
         self._run.model_dir.keep_metrics_until(self._step)
 
     def finish_steps(self) -> None:

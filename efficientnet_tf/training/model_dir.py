@@ -60,7 +60,7 @@ class Metrics:
         step: Steps done.
         epoch: Epochs done, a fraction.
         loss: Mean training loss since the line before, weight decay included.
-        learning_rate: Of the last step.
+        learning_rate: Of the last step, before the classifier's factor.
         top1: Of the averaged weights on the validation split.
         top5: The same.
         images_per_second: Trained on, evaluation not counted.

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from efficientnet_tf.training.config import TrainConfig
+from efficientnet_tf.training.freezing import is_of_head
 
 
 class RMSProp:
@@ -27,9 +28,14 @@ class RMSProp:
 
         Args:
             weights: What is trained.
-            config: Has `rmsprop_decay`, `momentum` and `rmsprop_epsilon`.
+            config: Has `rmsprop_decay`, `momentum`, `rmsprop_epsilon` and
+                `head_learning_rate_factor`.
         """
         self._weights = [weight.value for weight in weights]
+        self._factors = [
+            config.head_learning_rate_factor if is_of_head(weight.path) else 1.0
+            for weight in weights
+        ]
         self._config = config
         self.slots: dict[str, tf.Variable] = {}
         for weight in weights:
@@ -45,15 +51,17 @@ class RMSProp:
 
         Args:
             gradients: float32, one for each weight, summed over replicas.
-            learning_rate: float32 scalar.
+            learning_rate: float32 scalar, before the classifier's factor.
         """
         slots = iter(self.slots.values())
-        for weight, gradient in zip(self._weights, gradients, strict=True):
+        for weight, factor, gradient in zip(
+            self._weights, self._factors, gradients, strict=True
+        ):
             tf.raw_ops.ResourceApplyRMSProp(
                 var=weight.handle,
                 ms=next(slots).handle,
                 mom=next(slots).handle,
-                lr=learning_rate,
+                lr=factor * learning_rate,
                 rho=self._config.rmsprop_decay,
                 momentum=self._config.momentum,
                 epsilon=self._config.rmsprop_epsilon,

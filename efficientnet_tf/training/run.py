@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset, open_dataset
 from efficientnet_tf.networks import Network
-from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.config import IMAGENET, Config
 from efficientnet_tf.training.model_dir import ModelDir
 
 
@@ -60,11 +60,15 @@ def open_run(config: Config, model_dir: str = "") -> Run:
         ),
         data=replace(
             config.data,
-            dir=absolute(config.data.dir),
+            dir=absolute(config.data.dir, "digits"),
             train_images=dataset.train.images,
             validation_images=dataset.validation.images,
             first_label=dataset.first_label,
             normalization=network.normalization.name,
+        ),
+        train=replace(
+            config.train,
+            init_from=absolute(config.train.init_from, "", IMAGENET),
         ),
     )
     path = model_dir or os.path.join("runs", f"{network.name}-{dataset.name}")
@@ -82,8 +86,8 @@ def open_data(config: Config) -> RecordDataset:
     )
 
 
-def absolute(data_dir: str) -> str:
-    """A local folder by its full path; "digits" and gs:// as they are."""
-    if data_dir == "digits" or "://" in data_dir:
-        return data_dir
-    return os.path.abspath(data_dir)
+def absolute(path: str, *words: str) -> str:
+    """A local folder by its full path; these words and gs:// as they are."""
+    if path in words or "://" in path:
+        return path
+    return os.path.abspath(path)

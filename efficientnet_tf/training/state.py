@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.networks import Network
+from efficientnet_tf.training.averaging import pairs
 from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.freezing import frozen_prefixes
 from efficientnet_tf.training.optimizers import RMSProp
 
 
@@ -53,7 +55,8 @@ def create_state(network: Network, config: Config, policy: str) -> TrainState:
 
     Args:
         network: What is trained.
-        config: Gives the seed, the averaging and the optimizer's numbers.
+        config: Gives the seed, the averaging, what is frozen and the
+            optimizer's numbers.
         policy: Keras's dtype policy, "float32" or "mixed_bfloat16".
     """
     keras.utils.set_random_seed(config.train.seed)
@@ -69,7 +72,10 @@ def create_state(network: Network, config: Config, policy: str) -> TrainState:
     model = averaged = make()
     if config.train.average_decay:
         averaged = make()
-        averaged.set_weights(model.get_weights())
+        for average, weight in pairs(averaged, model):
+            average.assign(weight.value)
+    # Only the network in training: the other one is never trained.
+    _freeze(model, frozen_prefixes(network, config.train.freeze))
     return TrainState(
         model=model,
         averaged=averaged,
@@ -78,6 +84,15 @@ def create_state(network: Network, config: Config, policy: str) -> TrainState:
         loss_sum=tf.Variable(0.0, trainable=False),
         loss_count=tf.Variable(0, dtype=tf.int64, trainable=False),
     )
+
+
+def _freeze(model: keras.Model, prefixes: tuple[str, ...]) -> None:
+    """Makes layers behave in training as in inference, unchanged."""
+    for layer in model.layers:
+        if layer.name.startswith(prefixes):
+            layer.trainable = False
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
 
 
 def _by_path(model: keras.Model) -> dict[str, tf.Variable]:

@@ -27,7 +27,7 @@ sys.exit(main.main(sys.argv[1:]))
 """
 
 
-def command(data, model_dir):
+def command(data, model_dir, *more):
     return [
         sys.executable,
         "-c",
@@ -41,6 +41,7 @@ def command(data, model_dir):
         "--set=train.average_decay=0.9",
         "--set=train.steps_per_call=2",
         "--set=train.checkpoint_epochs=0.2",
+        *more,
     ]
 
 
@@ -49,17 +50,43 @@ def steps_saved(model_dir):
     return int(path.rpartition("-")[2]) if path else 0
 
 
+@pytest.fixture(scope="module")
+def whole(squares_dir, tmp_path_factory):
+    """The directory of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    subprocess.run(command(squares_dir, folder), check=True, cwd=ROOT)
+    return folder
+
+
 @pytest.mark.slow
 def test_a_run_killed_five_times_equals_an_uninterrupted_one(
-    squares_dir, tmp_path
+    squares_dir, whole, tmp_path
 ):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(squares_dir, whole), check=True, cwd=ROOT)
+    check_kills(squares_dir, whole, tmp_path / "killed")
 
+
+@pytest.mark.slow
+def test_a_fine_tuning_killed_equals_an_uninterrupted_one(
+    squares_dir, whole, tmp_path
+):
+    """Its source is read in its first process only."""
+    tuned, killed = tmp_path / "tuned", tmp_path / "killed"
+    settings = (
+        f"--init_from={whole}",
+        "--set=train.freeze=stem",
+        "--set=train.seed=1",
+    )
+    subprocess.run(command(squares_dir, tuned, *settings), check=True, cwd=ROOT)
+    check_kills(squares_dir, tuned, killed, *settings)
+
+
+def check_kills(squares_dir, whole, killed, *settings):
+    """Kills a run and lets it go on, and holds it against a whole one."""
+    again = command(squares_dir, killed, *settings)
     chance = random.Random(0)
     saved = 0
     for _ in range(KILLS):
-        process = subprocess.Popen(command(squares_dir, killed), cwd=ROOT)
+        process = subprocess.Popen(again, cwd=ROOT)
         aim = saved + chance.randrange(5, 40)
         while steps_saved(killed) < aim and process.poll() is None:
             time.sleep(0.01)
@@ -68,7 +95,7 @@ def test_a_run_killed_five_times_equals_an_uninterrupted_one(
         assert process.wait() == -signal.SIGKILL
         assert steps_saved(killed) >= saved
         saved = steps_saved(killed)
-    subprocess.run(command(squares_dir, killed), check=True, cwd=ROOT)
+    subprocess.run(again, check=True, cwd=ROOT)
 
     readers = [
         tf.train.load_checkpoint(str(folder / "checkpoints"))

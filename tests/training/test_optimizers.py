@@ -52,7 +52,11 @@ def test_averages_equal_tf1s_over_fifty_steps():
 
     def network():
         model = keras.Sequential(
-            [keras.Input((5,)), keras.layers.BatchNormalization(scale=False)]
+            [
+                keras.Input((5,)),
+                keras.layers.BatchNormalization(scale=False, name="norm"),
+            ],
+            name="network",
         )
         return model
 
