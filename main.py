@@ -1,10 +1,11 @@
-r"""EfficientNets: train, evaluate, predict, export, prepare, describe.
+r"""EfficientNets: train, evaluate, predict, import, export, prepare, describe.
 
 usage: python main.py [VERB] [FLAGS]
 
   train             train and evaluate a network, then export it (the default)
   evaluate          what a trained network gets right, and what wrong
   predict IMAGE...  the likeliest classes of image files
+  import            make a run of a checkpoint of the original code
   export            write a trained network as .keras and as int8 .tflite
   prepare           turn a folder of class folders of images into TFRecords
   describe          print a network as a table, or all networks
@@ -33,6 +34,11 @@ For example:
       --set train.freeze=stage3
       Its weights carried over to other classes, a part of them frozen.
 
+  python main.py import --model=efficientnet-b0 \
+      --checkpoint=efficientnet-b0.tar.gz --model_dir=runs/b0
+  python main.py predict panda.jpg --model_dir=runs/b0
+      Weights that were published for the original's code.
+
   python main.py --config=runs/mine/config.json --model_dir=runs/again
       The same experiment again.
 
@@ -56,7 +62,9 @@ from rich.table import Table
 
 from efficientnet_tf import command_line, report
 from efficientnet_tf.errors import InputError, RunError, near
-from efficientnet_tf.training.config import Config
+from efficientnet_tf.main_flags import define_flags
+from efficientnet_tf.networks import alias, published_stride
+from efficientnet_tf.training.config import Config, DataConfig
 from efficientnet_tf.training.config_files import load_config, override
 
 DIGITS = Path(__file__).parent / "configs" / "digits.py"
@@ -146,6 +154,39 @@ def predict(given: flags.FlagValues, images: Sequence[str]) -> None:
         )
 
 
+def import_(given: flags.FlagValues) -> None:
+    """Makes a run of a checkpoint of the original's code."""
+    for name in ("model", "checkpoint", "model_dir"):
+        if not given[name].value:
+            raise InputError(f"import: --{name} is missing")
+    settings = _settings(given, "model", "data")
+    config = override(Config(data=DataConfig(dir="")), settings)
+    stride = published_stride(config.model.name)
+    told = any(text.startswith("model.fused_stride=") for text in settings)
+    if stride != config.model.fused_stride and not told:
+        settings.append(f"model.fused_stride={stride}")
+        config = override(config, settings[-1:])
+        print(
+            f"{settings[-1]}: so were the published weights trained; to "
+            "import others, --set model.fused_stride=expand",
+            file=sys.stderr,
+        )
+
+    from efficientnet_tf.training.importing import import_checkpoint
+    from efficientnet_tf.training.trained import run_config
+
+    account = import_checkpoint(
+        config,
+        given.model_dir,
+        given.checkpoint,
+        labels=given.labels,
+        ema=given.ema,
+    )
+    imported = run_config(given.model_dir)
+    facts = report.import_facts(imported, given.model_dir, account)
+    _show(given, facts, report.figures(facts["model"], report.rows_of(facts)))
+
+
 def export(given: flags.FlagValues) -> None:
     """Writes a trained network for other programs and for Coral."""
     path, config = _present_run(given, "data", "export")
@@ -173,9 +214,7 @@ def prepare(given: flags.FlagValues) -> None:
         seed=given.seed,
     )
     facts = report.dataset_facts(dataset)
-    rows = [(name, f"{value:,}" if isinstance(value, int) else value)
-            for name, value in facts.items()]  # fmt: skip
-    _show(given, facts, report.figures(dataset.name, rows))
+    _show(given, facts, report.figures(dataset.name, report.rows_of(facts)))
 
 
 def describe(given: flags.FlagValues) -> None:
@@ -207,6 +246,9 @@ VERBS = {
         evaluate, _RUN | {"data_dir", "tpu", "split", "out", "labels"}
     ),
     "predict": Verb(predict, _RUN | {"labels", "save_plot"}),
+    "import": Verb(
+        import_, _RUN | {"model", "checkpoint", "ema", "labels", "data_dir"}
+    ),
     "export": Verb(export, _RUN | {"data_dir", "out", "compiler"}),
     "prepare": Verb(
         prepare, {"from", "out", "shards", "holdout", "seed", "json"}
@@ -230,94 +272,6 @@ def main(arguments: Sequence[str]) -> int:
             VERBS[verb].run(given)
 
     return command_line.run("main.py", work)
-
-
-def define_flags() -> flags.FlagValues:
-    """The flags of all verbs, with nothing given yet."""
-    given = flags.FlagValues()
-
-    def text(name: str, means: str) -> None:
-        flags.DEFINE_string(name, "", means, flag_values=given)
-
-    text("model", "Network that `describe` lists; short for model.name.")
-    text(
-        "tpu",
-        "A TPU's name, grpc://ADDRESS, or local on a TPU VM; empty for all "
-        "GPUs if there are any, else the CPU.",
-    )
-    text(
-        "data_dir",
-        "TFRecords in the layout of ImageNet, local or gs://; short for "
-        "data.dir; empty for the digits.",
-    )
-    text(
-        "model_dir",
-        "The run's directory, local or gs://; empty for a folder under runs/, "
-        "named by model and data.",
-    )
-    text("config", "FILE.py, FILE.py:VARIANT or the config.json of a run.")
-    text(
-        "init_from",
-        "train: a model directory to take weights from, or imagenet; short "
-        "for train.init_from.",
-    )
-    flags.DEFINE_multi_string(
-        "set",
-        [],
-        "SECTION.FIELD=VALUE, as often as needed; see "
-        "efficientnet_tf/training/config.py.",
-        flag_values=given,
-    )
-    flags.DEFINE_bool(
-        "json",
-        False,
-        "Print JSON instead of tables; predict: an object a line.",
-        flag_values=given,
-    )
-    text("from", "prepare: the folder of class folders.")
-    text(
-        "out",
-        "prepare, export, evaluate: the folder to write; evaluate without it: "
-        "MODEL_DIR/evaluation/SPLIT.",
-    )
-    flags.DEFINE_enum(
-        "split",
-        "validation",
-        ["validation", "train"],
-        "evaluate: which of the records.",
-        flag_values=given,
-    )
-    text(
-        "labels",
-        "evaluate, predict: names of the classes, a line each or the JSON map "
-        "of the original; imagenet for those of ImageNet.",
-    )
-    text(
-        "save_plot",
-        "predict: a .png to write, or a folder for one of each image.",
-    )
-    flags.DEFINE_integer(
-        "shards",
-        None,
-        "prepare: training files to write; by size if not given.",
-        lower_bound=1,
-        flag_values=given,
-    )
-    flags.DEFINE_float(
-        "holdout",
-        0.2,
-        "prepare: share of each class held out for validation, where the "
-        "folder does not say.",
-        flag_values=given,
-    )
-    flags.DEFINE_integer(
-        "seed",
-        0,
-        "prepare: decides the order and what is held out.",
-        flag_values=given,
-    )
-    text("compiler", "train, export: edgetpu_compiler, if not on the PATH.")
-    return given
 
 
 def parse(
@@ -364,14 +318,28 @@ def _base_config(given: flags.FlagValues) -> Config:
     return Config()
 
 
-def _settings(given: flags.FlagValues) -> list[str]:
-    """--set, and the flags that are short for one."""
+def _settings(given: flags.FlagValues, *sections: str) -> list[str]:
+    """--set, and the flags that are short for one.
+
+    Args:
+        given: The command line.
+        sections: The only ones that may be set, if some are named.
+    """
+    known = alias(given.model)
+    if known:
+        print(f"{given.model} is {known.variant}: {known.why}", file=sys.stderr)
     short = {
         "model.name": given.model,
         "data.dir": given.data_dir,
         "train.init_from": given.init_from,
     }
     said = [f"{field}={value}" for field, value in short.items() if value]
+    for setting in [*said, *given.set]:
+        if sections and setting.partition(".")[0] not in sections:
+            raise InputError(
+                f"--set {setting}: only {' and '.join(sections)} can be set; "
+                "the rest is settled by the weights"
+            )
     return [*said, *given.set]
 
 
@@ -379,13 +347,7 @@ def _present_run(given: flags.FlagValues, *sections: str) -> tuple[str, Config]:
     """A run's directory and its config, of which some sections may change."""
     if not given.model_dir:
         raise InputError("--model_dir is missing: name the directory of a run")
-    settings = _settings(given)
-    for setting in settings:
-        if setting.partition(".")[0] not in sections:
-            raise InputError(
-                f"--set {setting}: the run is trained; only "
-                f"{' and '.join(sections)} can be set"
-            )
+    settings = _settings(given, *sections)
 
     from efficientnet_tf.training.trained import run_config
 
@@ -399,12 +361,11 @@ def _export(
     """Exports a run's averaged weights; returns figures and file sizes."""
     from edgetpu.export import export as export_int8
     from efficientnet_tf.export import export_keras
-    from efficientnet_tf.training.run import open_data
     from efficientnet_tf.training.trained import load_trained
 
     checkpoint = config.export.checkpoint
     trained = load_trained(model_dir, config, checkpoint=checkpoint)
-    dataset = open_data(config)
+    dataset = trained.open_data()
     keras_file = export_keras(trained, out)
     exported = export_int8(
         trained,

@@ -137,7 +137,6 @@ def _export(values: flags.FlagValues) -> None:
     from edgetpu.export import export
     from efficientnet_tf.training.config_files import override
     from efficientnet_tf.training.model_dir import ModelDir
-    from efficientnet_tf.training.run import open_data
     from efficientnet_tf.training.trained import load_trained, run_config
 
     fields = {
@@ -149,11 +148,12 @@ def _export(values: flags.FlagValues) -> None:
     said = [f"{name}={value}" for name, value in fields.items() if value]
     config = override(run_config(values.model_dir), said)
     out = values.out or ModelDir(values.model_dir).export
+    trained = load_trained(
+        values.model_dir, config, checkpoint=config.export.checkpoint
+    )
     report = export(
-        load_trained(
-            values.model_dir, config, checkpoint=config.export.checkpoint
-        ),
-        open_data(config),
+        trained,
+        trained.open_data(),
         out,
         calibration_images=config.export.calibration_images,
         verify_images=config.export.verify_images,

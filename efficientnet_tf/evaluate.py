@@ -7,13 +7,11 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.manifest import Split
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import make_folder, write_text
@@ -27,7 +25,6 @@ from efficientnet_tf.training.details import (
 )
 from efficientnet_tf.training.evaluation import Evaluator
 from efficientnet_tf.training.model_dir import ModelDir
-from efficientnet_tf.training.run import open_data
 from efficientnet_tf.training.strategy import describe_devices, make_strategy
 from efficientnet_tf.training.trained import TrainedModel, load_trained
 
@@ -87,7 +84,7 @@ def evaluate(
         trained = load_trained(
             model_dir, config, checkpoint=checkpoint, labels=labels
         )
-    dataset = _open_data(config)
+    dataset = trained.open_data()
     # Names that were given now need not be those in the data's folder.
     first = (trained.first_logit if labels else trained.check_labels)(dataset)
     out = out or ModelDir(model_dir).join("evaluation", split)
@@ -125,18 +122,6 @@ def evaluate(
     }
     _write(out, result, trained, found, first)
     return result
-
-
-def _open_data(config: Config) -> RecordDataset:
-    """The records; how many classes they have, a background leaves open."""
-    classes = config.model.classes
-    if config.evaluate.background and classes:
-        classes -= 1
-    elif config.data.first_label is None:
-        # Not the data that the run was trained on: see `open_run`.
-        classes = None
-    model = replace(config.model, classes=classes)
-    return open_data(replace(config, model=model))
 
 
 def _write(

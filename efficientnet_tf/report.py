@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from efficientnet_tf.data.dataset import RecordDataset
+    from efficientnet_tf.modeling.load_report import LoadReport
     from efficientnet_tf.predict import Prediction
+    from efficientnet_tf.training.config import Config
 
 # Where nobody watches, lines are as long as they need to be.
 PIPE_WIDTH = 120
@@ -151,6 +154,38 @@ def dataset_facts(dataset: RecordDataset) -> dict[str, Any]:
         "validation_images": dataset.validation.images,
         "validation_shards": len(dataset.validation.files),
     }
+
+
+def import_facts(
+    config: Config, model_dir: str, report: LoadReport
+) -> dict[str, Any]:
+    """What `import` made of a checkpoint."""
+    network = config.network()
+    return {
+        "model": network.name,
+        "checkpoint": report.source,
+        "model_dir": model_dir,
+        "pixels": network.pixels,
+        "classes": network.classes,
+        "normalization": network.normalization.name,
+        "fused_stride": config.model.fused_stride,
+        "variables": len(report.assigned),
+        "averaged": report.averaged,
+        "fresh": dict(Counter(report.fresh.values())),
+        "unused": dict(Counter(report.unused.values())),
+    }
+
+
+def rows_of(facts: Mapping[str, Any]) -> Rows:
+    """Facts as rows; counts by reason have a row each."""
+    rows: Rows = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            rows += [(name, f"{n:,}: {reason}") for reason, n in value.items()]
+        else:
+            text = f"{value:,}" if isinstance(value, int) else str(value)
+            rows.append((name, text))
+    return rows
 
 
 def _score_rows(result: Mapping[str, Any]) -> Rows:

@@ -18,6 +18,7 @@ from efficientnet_tf.errors import InputError
 
 # What logit 0 stands for in networks of one class more than their data.
 BACKGROUND = "background"
+IMAGENET_CLASSES = 1000
 # Of networks that were trained on ImageNet with a background.
 BACKGROUND_CLASSES = 1001
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# How TF1 names the average of a variable.
+AVERAGED = "/ExponentialMovingAverage"
+
 
 @dataclass(frozen=True)
 class LoadReport:
@@ -23,9 +26,16 @@ class LoadReport:
     fresh: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def averaged(self) -> int:
+        """How many variables were given averaged values of TF1."""
+        return sum(name.endswith(AVERAGED) for name in self.assigned.values())
+
     def __str__(self) -> str:
         """A line for each thing that a person should know."""
         lines = [f"{len(self.assigned)} variables from {self.source}"]
+        if self.averaged:
+            lines.append(f"{self.averaged} of them averaged")
         lines += _counted(self.fresh, "variables left fresh")
         lines += _counted(self.unused, "tensors not used")
         return "\n".join(lines)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.modeling.load_report import LoadReport
+from efficientnet_tf.modeling.load_report import AVERAGED, LoadReport
 from efficientnet_tf.modeling.tf1_files import checkpoint_prefix
 from efficientnet_tf.modeling.tf1_names import (
-    AVERAGED,
     OriginalName,
     canonical,
     original_names,
@@ -28,6 +30,7 @@ _OF_TRAINING = {
         r"global_step|beta\d_power|.*/(biased|local_step)"
     ),
 }
+RAW_UNUSED = "raw, and the averaged value was taken"
 _TF2 = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
@@ -55,44 +58,32 @@ def load_tf1_checkpoint(
         InputError: There is no such checkpoint, or it is of another network:
             a tensor is missing, too many, or has another shape.
     """
-    with checkpoint_prefix(path) as prefix:
-        reader = _Reader(prefix, path)
-        plan = _Plan(reader, original_names(model), ema)
-        values = {
-            variable.path: plan.wanted[variable.path].ours(
-                reader.value(plan.assigned[variable.path]),
-                tuple(variable.shape),
-            )
-            for variable in model.weights
-            if variable.path in plan.assigned
-        }
-    for variable in model.weights:
-        if variable.path in values:
-            variable.assign(values[variable.path])
-    return LoadReport(path, plan.assigned, plan.fresh, plan.unused())
+    with open_tf1_checkpoint(path) as checkpoint:
+        return checkpoint.load(model, ema=ema)
 
 
-def tf1_classes(path: str) -> int:
-    """How many classes the classifier in a checkpoint has, 0 without one.
-
-    Args:
-        path: See `load_tf1_checkpoint`.
+@contextmanager
+def open_tf1_checkpoint(path: str) -> Iterator[TF1Checkpoint]:
+    """Opens a checkpoint of the original while the context lasts.
 
     Raises:
-        InputError: There is no such checkpoint of the original.
+        InputError: There is no such checkpoint.
     """
     with checkpoint_prefix(path) as prefix:
-        reader = _Reader(prefix, path)
-    for name in (_KERNEL, _KERNEL + AVERAGED):
-        if name in reader.tensors:
-            return reader.shapes[reader.tensors[name]][-1]
-    return 0
+        yield TF1Checkpoint(prefix, path)
 
 
-class _Reader:
-    """The tensors of a checkpoint."""
+class TF1Checkpoint:
+    """An open checkpoint of the original.
+
+    Attributes:
+        path: Where it came from.
+        shapes: The shape of every tensor, by its full name.
+        tensors: Full names by those below the model's scope: see `canonical`.
+    """
 
     def __init__(self, prefix: str, path: str):
+        """Reads the names of the tensors; see `open_tf1_checkpoint`."""
         self.path = path
         try:
             self._reader: Any = tf.train.load_checkpoint(prefix)
@@ -115,13 +106,35 @@ class _Reader:
             )
         except InputError as error:
             raise InputError(f"{path} is {error}") from None
-        # Names in the checkpoint by those below the model's scope.
         self.tensors = {short: name for name, short in below.items()}
 
-    def value(self, name: str) -> Any:
-        """The values of a tensor, a NumPy array."""
+    @property
+    def classes(self) -> int:
+        """How many classes its classifier has, 0 without one."""
+        for name in (_KERNEL, _KERNEL + AVERAGED):
+            if name in self.tensors:
+                return self.shapes[self.tensors[name]][-1]
+        return 0
+
+    def load(self, model: keras.Model, *, ema: bool = True) -> LoadReport:
+        """Gives a model its weights; see `load_tf1_checkpoint`."""
+        plan = _Plan(self, original_names(model), ema)
+        values = {
+            variable.path: plan.wanted[variable.path].ours(
+                self._value(plan.assigned[variable.path]),
+                tuple(variable.shape),
+            )
+            for variable in model.weights
+            if variable.path in plan.assigned
+        }
+        for variable in model.weights:
+            if variable.path in values:
+                variable.assign(values[variable.path])
+        return LoadReport(self.path, plan.assigned, plan.fresh, plan.unused())
+
+    def _value(self, name: str) -> np.ndarray:
         try:
-            return self._reader.get_tensor(name)
+            value: np.ndarray = self._reader.get_tensor(name)
         # IndexError is what a file that was cut short gives.
         except (
             IndexError,
@@ -132,13 +145,17 @@ class _Reader:
             raise InputError(
                 f"{self.path} lacks the values of {name}: {_short(error)}"
             ) from error
+        return value
 
 
 class _Plan:
     """Which tensor every variable is given."""
 
     def __init__(
-        self, reader: _Reader, wanted: dict[str, OriginalName], ema: bool
+        self,
+        reader: TF1Checkpoint,
+        wanted: dict[str, OriginalName],
+        ema: bool,
     ):
         self.wanted = wanted
         self.assigned: dict[str, str] = {}
@@ -226,7 +243,7 @@ class _Plan:
             return self._wrong_head
         if short.endswith(AVERAGED):
             return "averaged, and the raw value was asked for"
-        return "raw, and the averaged value was taken"
+        return RAW_UNUSED
 
 
 def _of_training(name: str) -> str:

@@ -16,8 +16,6 @@ import numpy as np
 
 from efficientnet_tf.errors import InputError
 
-AVERAGED = "/ExponentialMovingAverage"
-
 _BLOCK_LAYER = re.compile(r"block(\d+[a-z]+)_(.+)")
 _ENDS = {
     "stem_conv": "stem/conv2d",

@@ -3,15 +3,16 @@
 from efficientnet_tf.networks.costs import Cost, Totals, costs, totals
 from efficientnet_tf.networks.resolve import (
     Block,
-    FusedStride,
     Network,
     alias,
     network,
+    published_stride,
     variants,
 )
 from efficientnet_tf.networks.stages import (
     Activation,
     Alias,
+    FusedStride,
     Normalization,
     NormalizationName,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "alias",
     "costs",
     "network",
+    "published_stride",
     "totals",
     "variants",
 ]

@@ -129,9 +129,10 @@ CONDCONV = replace(
             *(replace(stage, experts=True) for stage in _B_STAGES[4:])),
     normalization=CENTERED,
 )
-# 1001 classes: label 0 is the background.
-EDGETPU = Family(_EDGETPU_STAGES, activation="relu",
-                 normalization=CENTERED, classes=1001)
+# 1001 classes: label 0 is the background. The weights are of August 2019, the
+# stride moved in December 2020.
+EDGETPU = Family(_EDGETPU_STAGES, activation="relu", normalization=CENTERED,
+                 classes=1001, published_stride="project")
 X = replace(B, stages=_X_STAGES, activation="relu")
 # Stages 2 to 4 expand four times instead of six.
 H = replace(

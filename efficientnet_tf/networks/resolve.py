@@ -17,6 +17,7 @@ from efficientnet_tf.networks.families import (
 from efficientnet_tf.networks.stages import (
     Activation,
     Alias,
+    FusedStride,
     Kind,
     Normalization,
     NormalizationName,
@@ -27,7 +28,6 @@ from efficientnet_tf.networks.stages import (
 
 MIN_PIXELS = 32
 
-FusedStride = Literal["expand", "project"]
 Padding = Literal["same", "symmetric"]
 
 
@@ -199,6 +199,15 @@ def network(
         if normalization
         else family.normalization,
     )
+
+
+def published_stride(name: str) -> FusedStride:
+    """The `fused_stride` that a variant's published weights were trained with.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    return VARIANTS[network(name).name].family.published_stride
 
 
 @cache

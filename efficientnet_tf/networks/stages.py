@@ -7,6 +7,7 @@ from typing import Literal
 
 Kind = Literal["mbconv", "fused"]
 Activation = Literal["swish", "relu", "relu6"]
+FusedStride = Literal["expand", "project"]
 Rounding = Literal["lose_a_tenth_at_most", "nearest"]
 NormalizationName = Literal["imagenet", "centered127", "centered128", "unit"]
 
@@ -81,6 +82,8 @@ class Family:
             stage their repeats, whatever the coefficients.
         drop_path: Drop probability that the blocks' linear ramp aims at.
         rounding: How scaled channels become a multiple of 8.
+        published_stride: Where fused blocks had their stride when the
+            published weights were trained; see `network`.
     """
 
     stages: tuple[Stage, ...]
@@ -92,6 +95,7 @@ class Family:
     fixed_ends: bool = False
     drop_path: float = 0.2
     rounding: Rounding = "lose_a_tenth_at_most"
+    published_stride: FusedStride = "expand"
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+import keras
 import tensorflow as tf
 
 from efficientnet_tf.errors import RunError
 from efficientnet_tf.training.config import Which
 from efficientnet_tf.training.model_dir import ModelDir
-from efficientnet_tf.training.state import TrainState
+from efficientnet_tf.training.state import TrainState, by_path
 
 REASON_CHARACTERS = 200
 
@@ -68,6 +69,23 @@ class Checkpoints:
 
     def _step(self) -> int:
         return int(self._state.step.numpy())
+
+
+def save_weights(
+    model_dir: ModelDir, *, averaged: keras.Model, raw: keras.Model
+) -> None:
+    """Saves two models of one network as a checkpoint of step 0.
+
+    It can be evaluated and started from, but not trained on: it has no
+    optimizer.
+    """
+    contents = tf.train.Checkpoint(
+        averaged=by_path(averaged),
+        model=by_path(raw),
+        progress={"step": tf.Variable(0, dtype=tf.int64)},
+    )
+    manager = _manager(contents, model_dir.checkpoints, keep=1)
+    manager.save(checkpoint_number=0)
 
 
 def latest(folder: str) -> str | None:

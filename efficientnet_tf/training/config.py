@@ -12,8 +12,12 @@ from typing import Literal
 
 from efficientnet_tf.data.cut import CropRule, Cut, ResizeKernel
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.networks import Network, network
-from efficientnet_tf.networks.stages import NormalizationName
+from efficientnet_tf.networks import (
+    FusedStride,
+    Network,
+    NormalizationName,
+    network,
+)
 from efficientnet_tf.training.fields import check_types
 from efficientnet_tf.training.freezing import frozen_prefixes
 
@@ -41,6 +45,8 @@ class ModelConfig:
         drop_path: Drop probability that the ramp over blocks aims at; None for
             the published one.
         batch_norm_momentum: Weight of the past in the moving statistics.
+        fused_stride: Which convolution of a fused block carries its stride;
+            the EdgeTPU weights published in 2019 were trained with "project".
     """
 
     name: str = "efficientnet-b0"
@@ -49,6 +55,7 @@ class ModelConfig:
     dropout: float | None = None
     drop_path: float | None = None
     batch_norm_momentum: float = 0.99
+    fused_stride: FusedStride = "expand"
 
     def __post_init__(self) -> None:
         """Refuses what no network can have."""
@@ -304,6 +311,7 @@ def _network(
             dropout=model.dropout,
             drop_path=model.drop_path,
             normalization=normalization,
+            fused_stride=model.fused_stride,
         )
     except InputError as error:
         raise InputError(f"model: {error}") from None

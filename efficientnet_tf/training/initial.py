@@ -107,11 +107,20 @@ def _check_network(source: str, theirs: Network, ours: Network) -> None:
             f"train.init_from {source} holds {theirs.name}, not {ours.name}; "
             f"try --model={theirs.name}"
         )
+    if _paddings(theirs) != _paddings(ours):
+        raise InputError(
+            f"train.init_from {source} has another model.fused_stride; set it "
+            "as there"
+        )
     if theirs.normalization != ours.normalization:
         raise InputError(
             f"train.init_from {source} was trained on pixels normalized as "
             f"{theirs.normalization.name!r}, not {ours.normalization.name!r}"
         )
+
+
+def _paddings(network: Network) -> list[str]:
+    return [block.padding for block in network.blocks]
 
 
 def _directory(source: str) -> ModelDir:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from efficientnet_tf.errors import RunError
+from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.networks import totals
 from efficientnet_tf.progress import progress
 from efficientnet_tf.training.batches import training_batches
@@ -61,6 +61,11 @@ def train(
     strategy = strategy or make_strategy("")
     check_batch(config.train.batch, strategy)
     run = open_run(config, model_dir)
+    if run.model_dir.imported():
+        raise InputError(
+            f"{run.model_dir.path} holds imported weights; to train them "
+            f"further, --init_from={run.model_dir.path} and another --model_dir"
+        )
     if run.model_dir.config() is None:
         check_source(run)
     run.model_dir.claim(run.config, run.dataset.labels)

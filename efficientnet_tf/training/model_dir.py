@@ -2,6 +2,7 @@
 
     config.json     the resolved config, versions and commit
     labels.txt      names of the classes in the order of logits
+    import.json     what became of the tensors of an imported checkpoint
     metrics.jsonl   one object for every evaluation during training
     result.json     the final figures
     checkpoints/    the newest checkpoints
@@ -34,6 +35,7 @@ import efficientnet_tf
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import read_text, write_text
+from efficientnet_tf.modeling.load_report import LoadReport
 from efficientnet_tf.training.config import Config, differences
 from efficientnet_tf.training.config_files import from_json, to_dict
 
@@ -45,6 +47,8 @@ _VERSIONS_OF = (
     "ai-edge-litert",
 )
 
+
+IMPORTED = "import.json"
 
 # Characters that make a pattern of a path.
 _PATTERN = frozenset("*?[]")
@@ -140,6 +144,22 @@ class ModelDir:
             raise InputError(
                 f"{path} is no result of a run; remove it"
             ) from None
+
+    def imported(self) -> LoadReport | None:
+        """The account of an import, or None where nothing was imported."""
+        path = self.join(IMPORTED)
+        text = read_text(path)
+        try:
+            return None if text is None else LoadReport(**json.loads(text))
+        except (ValueError, TypeError):
+            raise InputError(
+                f"{path} is no account of an import; remove it"
+            ) from None
+
+    def write_imported(self, report: LoadReport) -> None:
+        """Writes the account of an import, before the import itself."""
+        tf.io.gfile.makedirs(self.path)
+        self._write_json(IMPORTED, dataclasses.asdict(report))
 
     def metrics(self) -> list[Metrics]:
         """All whole lines of `metrics.jsonl`."""

@@ -49,7 +49,20 @@ def open_run(config: Config, model_dir: str = "") -> Run:
     """
     dataset = open_data(config)
     network = config.network(dataset.classes)
-    resolved = replace(
+    config = resolved(config, network)
+    data = replace(
+        config.data,
+        train_images=dataset.train.images,
+        validation_images=dataset.validation.images,
+        first_label=dataset.first_label,
+    )
+    path = model_dir or os.path.join("runs", f"{network.name}-{dataset.name}")
+    return Run(replace(config, data=data), dataset, network, ModelDir(path))
+
+
+def resolved(config: Config, network: Network) -> Config:
+    """A config that leaves nothing about its network or its paths open."""
+    return replace(
         config,
         model=replace(
             config.model,
@@ -60,10 +73,7 @@ def open_run(config: Config, model_dir: str = "") -> Run:
         ),
         data=replace(
             config.data,
-            dir=absolute(config.data.dir, "digits"),
-            train_images=dataset.train.images,
-            validation_images=dataset.validation.images,
-            first_label=dataset.first_label,
+            dir=absolute(config.data.dir, "", "digits"),
             normalization=network.normalization.name,
         ),
         train=replace(
@@ -71,8 +81,6 @@ def open_run(config: Config, model_dir: str = "") -> Run:
             init_from=absolute(config.train.init_from, "", IMAGENET),
         ),
     )
-    path = model_dir or os.path.join("runs", f"{network.name}-{dataset.name}")
-    return Run(resolved, dataset, network, ModelDir(path))
 
 
 def open_data(config: Config) -> RecordDataset:

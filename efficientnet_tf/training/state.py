@@ -39,8 +39,8 @@ class TrainState:
     def variables(self) -> dict[str, dict[str, tf.Variable]]:
         """All variables by kind and name, as a checkpoint holds them."""
         return {
-            "model": _by_path(self.model),
-            "averaged": _by_path(self.averaged),
+            "model": by_path(self.model),
+            "averaged": by_path(self.averaged),
             "optimizer": self.optimizer.slots,
             "progress": {
                 "step": self.step,
@@ -95,5 +95,6 @@ def _freeze(model: keras.Model, prefixes: tuple[str, ...]) -> None:
                 layer.rate = 0.0
 
 
-def _by_path(model: keras.Model) -> dict[str, tf.Variable]:
+def by_path(model: keras.Model) -> dict[str, tf.Variable]:
+    """The variables of a model, as a checkpoint holds them."""
     return {weight.path: weight.value for weight in model.weights}

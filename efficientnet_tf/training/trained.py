@@ -17,6 +17,8 @@ from efficientnet_tf.networks import Network
 from efficientnet_tf.training.checkpoints import latest, restore
 from efficientnet_tf.training.config import Config, Which
 from efficientnet_tf.training.model_dir import ModelDir
+from efficientnet_tf.training.run import open_data
+from efficientnet_tf.training.state import by_path
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,28 @@ class TrainedModel:
     def cut(self) -> Cut:
         """How pictures become the network's inputs."""
         return self.config.data.cut(self.network.pixels)
+
+    def open_data(self) -> RecordDataset:
+        """Finds the records that the config speaks of.
+
+        How many classes they have, a background leaves open.
+
+        Raises:
+            InputError: There are none, or they are not what the config says.
+        """
+        config = self.config
+        if not config.data.dir:
+            raise InputError(
+                "imported weights come without data: name some by --data_dir"
+            )
+        classes = config.model.classes
+        if config.evaluate.background and classes:
+            classes -= 1
+        elif config.data.first_label is None:
+            # Not the data that the run was trained on: see `open_run`.
+            classes = None
+        model = replace(config.model, classes=classes)
+        return open_data(replace(config, model=model))
 
     def first_logit(self, dataset: RecordDataset) -> int:
         """Where the classes of a data set begin among the logits.
@@ -143,8 +167,8 @@ def load_trained(
         raw = build_network(network, dtype="float32")
     step = tf.Variable(0, dtype=tf.int64)
     contents = tf.train.Checkpoint(
-        averaged={weight.path: weight.value for weight in model.weights},
-        model={weight.path: weight.value for weight in raw.weights},
+        averaged=by_path(model),
+        model=by_path(raw),
         progress={"step": step},
     )
     restore(contents, path)

@@ -1,0 +1,104 @@
+"""The flags of `main.py`."""
+
+from __future__ import annotations
+
+from absl import flags
+
+
+def define_flags() -> flags.FlagValues:
+    """The flags of all verbs, with nothing given yet."""
+    given = flags.FlagValues()
+
+    def text(name: str, means: str) -> None:
+        flags.DEFINE_string(name, "", means, flag_values=given)
+
+    text("model", "Network that `describe` lists; short for model.name.")
+    text(
+        "tpu",
+        "A TPU's name, grpc://ADDRESS, or local on a TPU VM; empty for all "
+        "GPUs if there are any, else the CPU.",
+    )
+    text(
+        "data_dir",
+        "TFRecords in the layout of ImageNet, local or gs://; short for "
+        "data.dir; empty for the digits.",
+    )
+    text(
+        "model_dir",
+        "The run's directory, local or gs://; empty for a folder under runs/, "
+        "named by model and data.",
+    )
+    text("config", "FILE.py, FILE.py:VARIANT or the config.json of a run.")
+    text(
+        "init_from",
+        "train: a model directory to take weights from, or imagenet; short "
+        "for train.init_from.",
+    )
+    flags.DEFINE_multi_string(
+        "set",
+        [],
+        "SECTION.FIELD=VALUE, as often as needed; see "
+        "efficientnet_tf/training/config.py.",
+        flag_values=given,
+    )
+    flags.DEFINE_bool(
+        "json",
+        False,
+        "Print JSON instead of tables; predict: an object a line.",
+        flag_values=given,
+    )
+    text(
+        "checkpoint",
+        "import: the prefix of a checkpoint, its folder or a .tar.gz, local or "
+        "gs://.",
+    )
+    flags.DEFINE_bool(
+        "ema",
+        True,
+        "import: averaged weights, where the checkpoint has some.",
+        flag_values=given,
+    )
+    text("from", "prepare: the folder of class folders.")
+    text(
+        "out",
+        "prepare, export, evaluate: the folder to write; evaluate without it: "
+        "MODEL_DIR/evaluation/SPLIT.",
+    )
+    flags.DEFINE_enum(
+        "split",
+        "validation",
+        ["validation", "train"],
+        "evaluate: which of the records.",
+        flag_values=given,
+    )
+    text(
+        "labels",
+        "evaluate, predict, import: names of the classes, a line each or the "
+        "JSON map of the original; imagenet for those of ImageNet.",
+    )
+    text(
+        "save_plot",
+        "predict: a .png to write, or a folder for one of each image.",
+    )
+    flags.DEFINE_integer(
+        "shards",
+        None,
+        "prepare: training files to write; by size if not given.",
+        lower_bound=1,
+        flag_values=given,
+    )
+    flags.DEFINE_float(
+        "holdout",
+        0.2,
+        "prepare: share of each class held out for validation, where the "
+        "folder does not say.",
+        flag_values=given,
+    )
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "prepare: decides the order and what is held out.",
+        flag_values=given,
+    )
+    text("compiler", "train, export: edgetpu_compiler, if not on the PATH.")
+    return given
