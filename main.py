@@ -163,14 +163,8 @@ def import_(given: flags.FlagValues) -> None:
     config = override(Config(data=DataConfig(dir="")), settings)
     stride = published_stride(config.model.name)
     told = any(text.startswith("model.fused_stride=") for text in settings)
-    if stride != config.model.fused_stride and not told:
-        settings.append(f"model.fused_stride={stride}")
-        config = override(config, settings[-1:])
-        print(
-            f"{settings[-1]}: so were the published weights trained; to "
-            "import others, --set model.fused_stride=expand",
-            file=sys.stderr,
-        )
+    if not told:
+        config = override(config, [f"model.fused_stride={stride}"])
 
     from efficientnet_tf.training.importing import import_checkpoint
     from efficientnet_tf.training.trained import run_config
@@ -182,6 +176,12 @@ def import_(given: flags.FlagValues) -> None:
         labels=given.labels,
         ema=given.ema,
     )
+    if not told and stride != "expand":
+        print(
+            f"model.fused_stride={stride}: so were the published weights "
+            "trained; to import others, --set model.fused_stride=expand",
+            file=sys.stderr,
+        )
     imported = run_config(given.model_dir)
     facts = report.import_facts(imported, given.model_dir, account)
     _show(given, facts, report.figures(facts["model"], report.rows_of(facts)))

@@ -100,19 +100,20 @@ class TrainedModel:
     def check_labels(self, dataset: RecordDataset) -> int:
         """`first_logit`, with a look at the names of the classes.
 
-        Data without names says nothing that could be compared.
+        Where either has none but numbers, there is nothing to compare.
 
         Raises:
             InputError: A data set has other classes than the run.
         """
         first = self.first_logit(dataset)
-        nameless = dataset.labels == number_labels(
+        ours, theirs = self.labels[first:], dataset.labels
+        nameless = theirs == number_labels(
             dataset.classes, dataset.first_label
-        )
-        if not nameless and dataset.labels != self.labels[first:]:
+        ) or self.labels == number_labels(self.network.classes, 0)
+        if not nameless and theirs != ours:
             raise InputError(
-                f"{dataset.path} has the classes {_few(dataset.labels)}; the "
-                f"run was trained on {_few(self.labels[first:])}"
+                f"{dataset.path} has the classes {_few(theirs)}; the run was "
+                f"trained on {_few(ours)}"
             )
         return first
 

@@ -119,7 +119,7 @@ def test_a_frozen_part_works_as_in_inference(tuning):
     still = override(tuning, [*settings, "train.freeze=backbone"])
     images = tf.random.stateless_normal([4, 32, 32, 3], [1, 2])
     for config, same in ((still, True), (override(tuning, settings), False)):
-        model = create_state(config.model.network(3), config, "float32").model
+        model = create_state(config.network(3), config, "float32").model
         with training_moment(0, tf.constant(3)):
             learning = model(images, training=True)
         assert np.array_equal(learning, model(images, training=False)) == same
@@ -132,7 +132,7 @@ def test_frozen_weights_do_not_decay(tuning):
             tuning,
             [f"train.weight_decay={weight_decay}", "train.freeze=backbone"],
         )
-        net = config.model.network(3)
+        net = config.network(3)
         state = create_state(net, config, "float32")
         images = tf.zeros([8, 32, 32, 3])
         labels = tf.zeros([8], tf.int32)

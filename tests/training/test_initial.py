@@ -205,7 +205,7 @@ def test_a_source_that_will_not_do_is_refused(
 
 
 def test_pixels_normalized_otherwise_are_refused(config):
-    ours = config.model.network(3)
+    ours = config.network(3)
     theirs = replace(ours, normalization=families.NORMALIZATIONS["unit"])
     with pytest.raises(InputError, match="normalized as 'unit', not 'imagene"):
         _check_network("there", theirs, ours)

@@ -1,0 +1,289 @@
+"""Checkpoints of the original at the front door, and what can be done next."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import main
+from efficientnet_tf import build
+from efficientnet_tf.modeling.tf1_names import original_names
+from efficientnet_tf.networks import families, network
+from efficientnet_tf.networks.stages import Family, Stage, Variant
+
+EMA = "/ExponentialMovingAverage"
+CLASSES = 7  # of `small_data`
+
+
+@pytest.fixture(scope="module")
+def published():
+    """Registers a network whose published weights stride in projections."""
+    stages = (Stage("fused", 1, 3, 2, 2, 8), Stage("mbconv", 1, 3, 2, 2, 8))
+    family = Family(
+        stages,
+        "relu6",
+        families.CENTERED,
+        stem=8,
+        head=16,
+        classes=CLASSES,
+        published_stride="project",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        variant = Variant(family, 1.0, 1.0, 32, 0.0)
+        patch.setitem(families.VARIANTS, "published", variant)
+        yield "published"
+
+
+def tensors_of(model, scope):
+    """Random weights by the original's names."""
+    random = np.random.default_rng(0)
+    return {
+        f"{scope}/{known.name}": random.uniform(0.1, 1, known.shape).astype(
+            "float32"
+        )
+        for known in original_names(model).values()
+    }
+
+
+def write(prefix, tensors):
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=list(tensors.values()),
+    )
+
+
+@pytest.fixture(scope="module")
+def averaged(published):
+    return tensors_of(build(published), published)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(averaged, tmp_path_factory):
+    """A folder with averaged and raw weights, slots and a step."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    tensors = {f"{name}{EMA}": value for name, value in averaged.items()}
+    tensors |= {name: value + 1 for name, value in averaged.items()}
+    tensors |= {f"{name}/RMSProp": value for name, value in averaged.items()}
+    write(folder / "model.ckpt-5", tensors | {"global_step": np.int64(5)})
+    return folder
+
+
+def run(capsys, *words, code=0):
+    """What a command line prints, out and err."""
+    assert main.main(list(map(str, words))) == code
+    return capsys.readouterr()
+
+
+@pytest.fixture(scope="module")
+def imported(published, checkpoint, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "imported"
+    command = ["import", f"--model={published}", f"--checkpoint={checkpoint}"]
+    assert main.main([*command, f"--model_dir={folder}"]) == 0
+    return folder
+
+
+def test_what_an_import_says_and_leaves(
+    published, checkpoint, averaged, tmp_path, capsys
+):
+    folder = tmp_path / "imported"
+    said = run(
+        capsys,
+        "import",
+        f"--model={published}",
+        f"--checkpoint={checkpoint}",
+        f"--model_dir={folder}",
+        "--json",
+    )
+    assert "model.fused_stride=project" in said.err
+    facts = json.loads(said.out)
+    assert facts["variables"] == facts["averaged"] == len(averaged)
+    assert facts["fused_stride"] == "project"
+    assert facts["unused"]["slot of the optimizer"] == len(averaged)
+    assert facts["fresh"] == {}
+    kept = json.loads((folder / "config.json").read_text())["config"]
+    assert kept["model"]["fused_stride"] == "project"
+    assert kept["data"]["normalization"] == "centered127"
+    account = json.loads((folder / "import.json").read_text())
+    assert account["source"] == str(checkpoint)
+    assert len(account["assigned"]) == len(averaged)
+    assert (folder / "labels.txt").read_text() == "0\n1\n2\n3\n4\n5\n6\n"
+
+    reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
+    value = "/.ATTRIBUTES/VARIABLE_VALUE"
+    stem = averaged[f"{published}/stem/conv2d/kernel"]
+    for kind, expected in (("averaged", stem), ("model", stem + 1)):
+        kernel = reader.get_tensor(f"{kind}/stem_conv.Skernel{value}")
+        np.testing.assert_array_equal(kernel, expected)
+
+
+def test_told_otherwise_the_stride_stays(
+    published, checkpoint, tmp_path, capsys
+):
+    said = run(
+        capsys,
+        "import",
+        f"--model={published}",
+        f"--checkpoint={checkpoint}",
+        f"--model_dir={tmp_path / 'imported'}",
+        "--set=model.fused_stride=expand",
+        "--noema",
+    )
+    assert said.err == ""
+    kept = json.loads((tmp_path / "imported/config.json").read_text())
+    assert kept["config"]["model"]["fused_stride"] == "expand"
+
+
+def test_the_same_import_again_changes_nothing(
+    published, checkpoint, imported, tmp_path, capsys
+):
+    before = {p: p.read_bytes() for p in imported.glob("*.*") if p.is_file()}
+    command = ["import", f"--model={published}", f"--model_dir={imported}"]
+    run(capsys, *command, f"--checkpoint={checkpoint}")
+    assert {p: p.read_bytes() for p in before} == before
+
+    write(tmp_path / "other.ckpt", tensors_of(build(published), published))
+    said = run(
+        capsys, *command, f"--checkpoint={tmp_path / 'other.ckpt'}", code=2
+    )
+    assert f"holds weights imported from {checkpoint}" in said.err
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_run_is_not_imported_over(published, checkpoint, small_run, capsys):
+    said = run(
+        capsys,
+        "import",
+        f"--model={published}",
+        f"--checkpoint={checkpoint}",
+        f"--model_dir={small_run}",
+        code=2,
+    )
+    assert "holds a run" in said.err
+    assert not (small_run / "import.json").exists()
+
+
+def test_it_is_evaluated_and_predicted_with(
+    imported, small_data, tmp_path, capsys
+):
+    said = run(capsys, "evaluate", f"--model_dir={imported}", code=2)
+    assert "name some by --data_dir" in said.err
+    names = tmp_path / "names.txt"
+    names.write_text("".join(f"name-{n}\n" for n in range(CLASSES)))
+    command = [f"--model_dir={imported}", f"--labels={names}", "--json"]
+    said = run(
+        capsys, "evaluate", *command, f"--data_dir={small_data['whole']}"
+    )
+    result = json.loads(said.out)
+    assert result["images"] == 41
+    assert not result["background"]
+    said = run(capsys, "evaluate", *command, f"--data_dir={small_data['part']}")
+    assert json.loads(said.out)["background"]
+
+    from PIL import Image
+
+    Image.new("RGB", (50, 40), (200, 10, 10)).save(tmp_path / "red.png")
+    said = run(capsys, "predict", tmp_path / "red.png", *command)
+    assert json.loads(said.out)["top"][0]["label"].startswith("name-")
+
+
+def test_it_is_started_from(published, imported, small_data, tmp_path, capsys):
+    short = [f"--model={published}", f"--data_dir={small_data['whole']}"]
+    short += ["--set=train.batch=8", "--set=train.epochs=0.1"]
+    said = run(capsys, *short, f"--model_dir={imported}", code=2)
+    assert f"--init_from={imported}" in said.err
+
+    tuned = [f"--init_from={imported}", f"--model_dir={tmp_path / 'tuned'}"]
+    said = run(capsys, *short, *tuned, code=2)
+    assert "another model.fused_stride" in said.err
+    tuned.append("--set=model.fused_stride=project")
+    said = run(capsys, *short, *tuned)
+    assert "its classes have other names" in said.err
+    assert (tmp_path / "tuned/result.json").is_file()
+
+
+def test_it_goes_to_coral(imported, small_data, tmp_path, capsys):
+    said = run(
+        capsys,
+        "export",
+        f"--model_dir={imported}",
+        f"--data_dir={small_data['whole']}",
+        f"--out={tmp_path}",
+        "--json",
+    )
+    exported = json.loads(said.out)
+    assert exported["int8_agreement"] > 0.5
+    assert (tmp_path / "published_int8.tflite").is_file()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model=published"], "--checkpoint is missing"),
+        (["--checkpoint=x"], "--model is missing"),
+        (["--model=published", "--checkpoint=x"], "x is not there"),
+        (["--model=publishd", "--checkpoint=x"], "did you mean published"),
+        (
+            ["--model=published", "--checkpoint=x", "--set=train.epochs=1"],
+            "only model and data can be set",
+        ),
+    ],
+)
+def test_bad_input(published, flags, words, tmp_path, capsys):
+    folder = tmp_path / "imported"
+    said = run(capsys, "import", *flags, f"--model_dir={folder}", code=2)
+    assert words in said.err
+    assert len(said.err.splitlines()) == 1
+    assert not folder.exists()
+
+
+def test_labels_of_another_length(published, checkpoint, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("one\ntwo\n")
+    said = run(
+        capsys,
+        "import",
+        f"--model={published}",
+        f"--checkpoint={checkpoint}",
+        f"--model_dir={tmp_path / 'imported'}",
+        f"--labels={tmp_path / 'names.txt'}",
+        code=2,
+    )
+    assert "has 2 labels; the network needs 7 labels" in said.err
+    assert not (tmp_path / "imported").exists()
+
+
+def test_the_checkpoint_says_how_many_classes(
+    published, averaged, tmp_path, capsys
+):
+    tensors = averaged | {
+        f"{published}/head/dense/kernel": np.ones((16, 1001), "float32"),
+        f"{published}/head/dense/bias": np.ones(1001, "float32"),
+    }
+    write(tmp_path / "model.ckpt", tensors)
+    command = ["import", f"--model={published}", "--json"]
+    command.append(f"--checkpoint={tmp_path / 'model.ckpt'}")
+    said = run(capsys, *command, f"--model_dir={tmp_path / 'all'}")
+    assert json.loads(said.out)["classes"] == 1001
+    labels = (tmp_path / "all/labels.txt").read_text().splitlines()
+    assert labels[0] == "background"
+    assert labels[1].startswith("tench")
+
+    said = run(
+        capsys,
+        *command,
+        f"--model_dir={tmp_path / 'five'}",
+        "--set=model.classes=5",
+    )
+    assert json.loads(said.out)["fresh"] == {
+        "the model has 5 classes, the checkpoint 1001": 2
+    }
+
+
+def test_an_alias_explains_itself(capsys):
+    said = run(capsys, "describe", "--model=efficientnet-lite0-qat", "--json")
+    assert "efficientnet-lite0-qat is efficientnet-lite0: " in said.err
+    assert json.loads(said.out)["name"] == "efficientnet-lite0"
+    lite0 = network("efficientnet-lite0")
+    assert network("efficientnet-lite0-qat") == lite0
