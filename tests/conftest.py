@@ -7,9 +7,10 @@ pay for its import: so the import itself declares them, whoever asks for it.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -64,6 +65,44 @@ def mirrored() -> Any:
 
     devices = [f"CPU:{number}" for number in range(REPLICAS)]
     return tf.distribute.MirroredStrategy(devices)
+
+
+@pytest.fixture
+def keras_mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """Lets Keras download from a folder, into a cache of its own.
+
+    The function publishes an EfficientNetB0 with or without its top, and
+    returns it.
+    """
+    import h5py
+    import keras
+    from keras.src.applications import efficientnet
+    from keras.src.legacy.saving import legacy_h5_format
+
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    cache = str(tmp_path / "cache")
+    monkeypatch.setenv("KERAS_HOME", cache)
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", cache)
+    monkeypatch.setattr(
+        efficientnet, "BASE_WEIGHTS_PATH", f"{folder.as_uri()}/"
+    )
+
+    def publish(*, top: bool) -> Any:
+        model = keras.applications.EfficientNetB0(
+            weights=None, include_top=top, input_shape=(32, 32, 3)
+        )
+        file = folder / f"efficientnetb0{'' if top else '_notop'}.h5"
+        # The published files are of Keras's older format.
+        with h5py.File(file, "w") as hdf5:
+            legacy_h5_format.save_weights_to_hdf5_group(hdf5, model)
+        digest = hashlib.md5(file.read_bytes()).hexdigest()
+        monkeypatch.setitem(efficientnet.WEIGHTS_HASHES, "b0", (digest, digest))
+        return model
+
+    return publish
 
 
 # Of the run below: logit 0 is a background, which some data does not have.

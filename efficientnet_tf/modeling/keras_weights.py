@@ -15,7 +15,7 @@ from efficientnet_tf.networks import Network
 IMAGENET_CLASSES = 1000
 RGB = 3
 
-_APPLICATIONS = {
+APPLICATIONS = {
     **{f"efficientnet-b{n}": f"EfficientNetB{n}" for n in range(8)},
     **{f"efficientnetv2-b{n}": f"EfficientNetV2B{n}" for n in range(4)},
     **{f"efficientnetv2-{n}": f"EfficientNetV2{n.upper()}" for n in "sml"},
@@ -97,18 +97,14 @@ def load_imagenet_weights(model: keras.Model, network: Network) -> LoadReport:
         InputError: Keras has no such weights, or the model's input is not RGB.
         RunError: They can neither be found in the cache nor downloaded.
     """
-    if network.name not in _APPLICATIONS:
-        raise InputError(
-            f"Keras has no ImageNet weights of {network.name}; it has them of "
-            f"{', '.join(_APPLICATIONS)}"
-        )
+    check_published(network)
     channels = model.input_shape[-1]
     if channels != RGB:
         raise InputError(
             f"channels {channels}: the ImageNet weights take {RGB}; build "
             "with 3, or with fresh weights"
         )
-    application = getattr(keras.applications, _APPLICATIONS[network.name])
+    application = getattr(keras.applications, APPLICATIONS[network.name])
     top = network.classes == IMAGENET_CLASSES
     try:
         # Keras writes of a download to the standard output.
@@ -126,6 +122,15 @@ def load_imagenet_weights(model: keras.Model, network: Network) -> LoadReport:
             "without a network, put Keras's file into ~/.keras/models"
         ) from error
     return copy_keras_weights(model, source)
+
+
+def check_published(network: Network) -> None:
+    """Raises InputError where Keras has no ImageNet weights of a network."""
+    if network.name not in APPLICATIONS:
+        raise InputError(
+            f"Keras has no ImageNet weights of {network.name}; it has them of "
+            f"{', '.join(APPLICATIONS)}"
+        )
 
 
 def _same_classes(layer: keras.Layer, twin: keras.Layer | None) -> bool:

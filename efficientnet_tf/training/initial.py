@@ -5,6 +5,10 @@ from __future__ import annotations
 import keras
 
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.modeling.keras_weights import (
+    check_published,
+    load_imagenet_weights,
+)
 from efficientnet_tf.modeling.load_report import LoadReport
 from efficientnet_tf.networks import Network
 from efficientnet_tf.training.averaging import pairs
@@ -25,6 +29,8 @@ def check_source(run: Run) -> None:
             or holds another network.
     """
     source = run.config.train.init_from
+    if source == IMAGENET:
+        check_published(run.network)
     if source in ("", IMAGENET):
         return
     directory = _directory(source)
@@ -57,12 +63,7 @@ def load_initial(state: TrainState, run: Run) -> LoadReport:
     """
     source = run.config.train.init_from
     if source == IMAGENET:
-        # Only here, because it may download.
-        from efficientnet_tf.modeling.keras_weights import (
-            load_imagenet_weights,
-        )
-
-        report: LoadReport = load_imagenet_weights(state.averaged, run.network)
+        report = load_imagenet_weights(state.averaged, run.network)
     else:
         check_source(run)
         report = _from_run(state.averaged, source, run.dataset.labels)

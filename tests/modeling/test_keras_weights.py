@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import pytest
-from keras.src.applications import efficientnet as their_module
-from keras.src.legacy.saving import legacy_h5_format
 
 from efficientnet_tf import InputError, RunError, copy_keras_weights
 from efficientnet_tf.modeling.build import build
@@ -115,39 +110,14 @@ def test_another_network_is_refused(source: str, words: str) -> None:
         np.testing.assert_array_equal(now, then)
 
 
-@pytest.fixture
-def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder from which Keras downloads, into a cache of its own."""
-    folder = tmp_path / "mirror"
-    folder.mkdir()
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(
-        "keras.src.backend.config._KERAS_DIR", str(tmp_path / "cache")
-    )
-    monkeypatch.setattr(
-        their_module, "BASE_WEIGHTS_PATH", f"{folder.as_uri()}/"
-    )
-    return folder
-
-
 @pytest.mark.parametrize("classes", [1000, 5])
 def test_imagenet_weights_are_downloaded_once(
     classes: int,
-    mirror: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    keras_mirror: Callable[..., keras.Model],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     top = classes == 1000
-    published = keras.applications.EfficientNetB0(
-        weights=None, include_top=top, input_shape=(32, 32, 3)
-    )
-    file = mirror / ("efficientnetb0.h5" if top else "efficientnetb0_notop.h5")
-    # The published files are of Keras's older format.
-    with h5py.File(file, "w") as hdf5:
-        legacy_h5_format.save_weights_to_hdf5_group(hdf5, published)
-    digest = hashlib.md5(file.read_bytes()).hexdigest()
-    monkeypatch.setitem(their_module.WEIGHTS_HASHES, "b0", (digest, digest))
-
+    published = keras_mirror(top=top)
     model = build(
         "efficientnet-b0", pixels=32, classes=classes, weights="imagenet"
     )
@@ -158,14 +128,15 @@ def test_imagenet_weights_are_downloaded_once(
     heard = capsys.readouterr()
     assert "Downloading" in heard.err
     assert not heard.out
-    file.unlink()
-    report = load_imagenet_weights(
-        model, network("efficientnet-b0", classes=classes)
-    )
+    resolved = network("efficientnet-b0", classes=classes)
+    report = load_imagenet_weights(model, resolved)
     assert bool(report.fresh) == (not top)
+    assert "Downloading" not in capsys.readouterr().err
 
 
-def test_without_a_network_it_says_so(mirror: Path) -> None:
+def test_without_a_network_it_says_so(
+    keras_mirror: Callable[..., keras.Model],
+) -> None:
     with pytest.raises(RunError, match=r"cannot be had: .*~/\.keras/models"):
         build("efficientnet-b0", pixels=32, weights="imagenet")
 

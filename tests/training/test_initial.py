@@ -1,10 +1,8 @@
 """Where a run starts, held against the tensors of the run it starts from."""
 
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ import tensorflow as tf
 
 from efficientnet_tf.data.manifest import read_manifest, write_manifest
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.modeling.load_report import LoadReport
 from efficientnet_tf.networks import families
 from efficientnet_tf.training import loop
 from efficientnet_tf.training.config_files import override
@@ -155,29 +152,24 @@ def test_on_two_replicas(config, source, tmp_path, mirrored):
             )
 
 
-def test_published_weights_are_asked_for(
-    config, source, tmp_path, capsys, monkeypatch
+def test_published_weights_come_from_keras(
+    config, tmp_path, capsys, keras_mirror
 ):
-    """By a stand-in for what downloads them."""
-
-    def load_imagenet_weights(model, network):
-        assert (model.name, network.classes) == ("tiny", 3)
-        weight = model.get_layer("stem_conv").kernel
-        weight.assign(np.full(weight.shape, 0.5))
-        return LoadReport("imagenet", {weight.path: "kernel"}, {"x": "why"})
-
-    module = "efficientnet_tf.modeling.keras_weights"
-    fake = ModuleType(module)
-    fake.load_imagenet_weights = load_imagenet_weights
-    monkeypatch.setitem(sys.modules, module, fake)
-    tuning = override(config, ["train.init_from=imagenet"])
-    assert open_run(tuning).config.train.init_from == "imagenet"
-    state = at_start(tuning, tmp_path)
-    for model in (state.model, state.averaged):
-        assert np.all(values(model)["stem_conv/kernel"] == 0.5)
-    assert capsys.readouterr().err == (
-        "1 variables from imagenet; 1 variables left fresh: why\n"
+    published = keras_mirror(top=False)
+    tuning = override(
+        config,
+        ["train.init_from=imagenet", "model.name=efficientnet-b0"]
+        + ["model.pixels=32"],
     )
+    assert open_run(tuning).config.train.init_from == "imagenet"
+    state = at_start(tuning, tmp_path / "run")
+    kernel = np.asarray(published.get_layer("block3a_dwconv").kernel)
+    for model in (state.model, state.averaged):
+        np.testing.assert_array_equal(
+            values(model)["block3a_dwconv/kernel"], kernel
+        )
+    said = capsys.readouterr().err
+    assert "2 variables left fresh: the model has 3 classes" in said
 
 
 def test_a_source_that_will_not_do_is_refused(
@@ -192,6 +184,7 @@ def test_a_source_that_will_not_do_is_refused(
     for settings, says in (
         ([f"train.init_from={empty}"], "empty has no config.json"),
         (["train.init_from=imagnet"], "/imagnet has no config.json"),
+        (["train.init_from=imagenet"], "no ImageNet weights of tiny"),
         (["train.init_from=a[1]"], "train.init_from: .*must not contain"),
         ([f"train.init_from={unsaved}"], "unsaved has no checkpoint yet"),
         (
