@@ -1,9 +1,8 @@
 """What the networks are. Standard library only."""
 
+from efficientnet_tf.networks.blocks import Block, Network
 from efficientnet_tf.networks.costs import Cost, Totals, costs, totals
 from efficientnet_tf.networks.resolve import (
-    Block,
-    Network,
     alias,
     network,
     published_stride,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from efficientnet_tf.networks.resolve import Block, Network
+from efficientnet_tf.networks.blocks import Block, Network
 
 
 @dataclass(frozen=True)
