@@ -9,7 +9,7 @@ import tensorflow as tf
 import main
 from efficientnet_tf import build
 from efficientnet_tf.modeling.tf1_names import original_names
-from efficientnet_tf.networks import families, network
+from efficientnet_tf.networks import families
 from efficientnet_tf.networks.stages import Family, Stage, Variant
 
 EMA = "/ExponentialMovingAverage"
@@ -279,11 +279,3 @@ def test_the_checkpoint_says_how_many_classes(
     assert json.loads(said.out)["fresh"] == {
         "the model has 5 classes, the checkpoint 1001": 2
     }
-
-
-def test_an_alias_explains_itself(capsys):
-    said = run(capsys, "describe", "--model=efficientnet-lite0-qat", "--json")
-    assert "efficientnet-lite0-qat is efficientnet-lite0: " in said.err
-    assert json.loads(said.out)["name"] == "efficientnet-lite0"
-    lite0 = network("efficientnet-lite0")
-    assert network("efficientnet-lite0-qat") == lite0

@@ -459,39 +459,6 @@ def test_help_names_every_verb_and_flag(word, capsys):
         assert f"--{flag}" in shown
 
 
-def test_describe_needs_no_tensorflow():
-    code = (
-        "import sys, main; "
-        "code = main.main(['describe', '--model=efficientnet-b0', '--json']); "
-        "sys.exit(code or int('tensorflow' in sys.modules))"
-    )
-    shown = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    found = json.loads(shown.stdout)
-    assert found["name"] == "efficientnet-b0"
-    assert found["pixels"] == 224
-    assert found["trainable_parameters"] == 5_288_548
-    assert found["total_parameters"] == 5_288_548 + 42_016
-    assert found["macs"] == 385_814_752
-    assert found["blocks"] == 16
-    rows = found["table"]
-    assert sum(row["macs"] for row in rows) == found["macs"]
-
-
-def test_describe_takes_overrides(capsys):
-    command = ["describe", "--model=efficientnet-lite0"]
-    assert main.main([*command, "--set=model.classes=10", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["trainable_parameters"] == 4_652_008 - 990 * 1281
-    assert main.main(["describe"]) == 0
-    assert "efficientnet-edgetpu-L" in capsys.readouterr().out
-
-
 def test_a_tpu_that_is_not_there_is_said_in_one_line(tmp_path):
     command = ["--tpu=local", f"--model_dir={tmp_path}/run"]
     _, said = python(*command, code=1)

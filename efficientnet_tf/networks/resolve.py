@@ -74,21 +74,7 @@ def network(
     name = ALIASES[name].variant if name in ALIASES else name
     if name not in VARIANTS:
         raise InputError(f"unknown model {name!r}: {near(name, VARIANTS)}")
-    if classes is not None and (classes < 0 or classes == 1):
-        raise InputError(
-            f"classes {classes} must be at least 2, or 0 for no classifier"
-        )
-    if pixels is not None and pixels < MIN_PIXELS:
-        raise InputError(f"pixels {pixels} must be at least {MIN_PIXELS}")
-    for field, value in (("dropout", dropout), ("drop_path", drop_path)):
-        if value is not None and not 0 <= value < 1:
-            raise InputError(f"{field} {value} must be in [0, 1)")
-    if normalization is not None and normalization not in NORMALIZATIONS:
-        raise InputError(
-            f"unknown normalization {normalization!r}: "
-            f"{near(normalization, NORMALIZATIONS)}"
-        )
-
+    _check(classes, pixels, normalization, dropout=dropout, drop_path=drop_path)
     variant = VARIANTS[name]
     family = variant.family
     if drop_path is not None:
@@ -168,6 +154,29 @@ def round_width(
     if rounding == "lose_a_tenth_at_most" and rounded < 0.9 * scaled:
         rounded += divisor
     return rounded
+
+
+def _check(
+    classes: int | None,
+    pixels: int | None,
+    normalization: str | None,
+    **probabilities: float | None,
+) -> None:
+    """Raises InputError for a value that no network can have."""
+    if classes is not None and (classes < 0 or classes == 1):
+        raise InputError(
+            f"classes {classes} must be at least 2, or 0 for no classifier"
+        )
+    if pixels is not None and pixels < MIN_PIXELS:
+        raise InputError(f"pixels {pixels} must be at least {MIN_PIXELS}")
+    for field, value in probabilities.items():
+        if value is not None and not 0 <= value < 1:
+            raise InputError(f"{field} {value} must be in [0, 1)")
+    if normalization is not None and normalization not in NORMALIZATIONS:
+        raise InputError(
+            f"unknown normalization {normalization!r}: "
+            f"{near(normalization, NORMALIZATIONS)}"
+        )
 
 
 def _width(variant: Variant, channels: int) -> int:

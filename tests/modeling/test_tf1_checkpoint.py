@@ -283,7 +283,7 @@ def test_a_backbone_needs_no_head(tmp_path: Path, lite0: Tensors) -> None:
     assert set(report.unused.values()) == {"the model has no classifier"}
 
 
-def refused(model: keras.Model, path: Path | str, words: str) -> None:
+def assert_refused(model: keras.Model, path: Path | str, words: str) -> None:
     """The error says so, and nothing was assigned."""
     before = [np.asarray(variable).copy() for variable in model.weights]
     with pytest.raises(InputError, match=words):
@@ -302,7 +302,9 @@ def test_a_missing_tensor(
 ) -> None:
     del lite0[f"{LITE0}/blocks_3/conv2d_1/kernel"]
     path = write(tmp_path / "model.ckpt", lite0)
-    refused(model, path, "no blocks_3/conv2d_1/kernel for block3a_project")
+    assert_refused(
+        model, path, "no blocks_3/conv2d_1/kernel for block3a_project"
+    )
 
 
 def test_another_shape_names_both(
@@ -311,7 +313,7 @@ def test_another_shape_names_both(
     name = f"{LITE0}/blocks_3/conv2d_1/kernel"
     lite0[name] = np.zeros((1, 1, 144, 48), "float32")
     path = write(tmp_path / "model.ckpt", lite0)
-    refused(
+    assert_refused(
         model,
         path,
         rf"{name} is \[1, 1, 144, 48\], but block3a_project_conv/kernel needs "
@@ -324,12 +326,16 @@ def test_a_network_with_more_in_it(
 ) -> None:
     # B0 has all that Lite0 has, in the same shapes, and squeezes besides.
     path = write(tmp_path / "model.ckpt", original("efficientnet-b0"))
-    refused(model, path, r"another network: .*/se/conv2d.*efficientnet-b0/")
+    assert_refused(
+        model, path, r"another network: .*/se/conv2d.*efficientnet-b0/"
+    )
 
 
 def test_a_network_with_less_in_it(tmp_path: Path, lite0: Tensors) -> None:
     path = write(tmp_path / "model.ckpt", lite0)
-    refused(build("efficientnet-b0", pixels=32), path, "has no blocks_0/se")
+    assert_refused(
+        build("efficientnet-b0", pixels=32), path, "has no blocks_0/se"
+    )
 
 
 def test_what_is_no_checkpoint(
@@ -337,16 +343,16 @@ def test_what_is_no_checkpoint(
 ) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a checkpoint")
-    refused(model, text, "notes.txt is no checkpoint")
-    refused(model, tmp_path / "model.ckpt", "model.ckpt is not there")
+    assert_refused(model, text, "notes.txt is no checkpoint")
+    assert_refused(model, tmp_path / "model.ckpt", "model.ckpt is not there")
     (tmp_path / "empty").mkdir()
-    refused(model, tmp_path / "empty", "holds no checkpoint")
+    assert_refused(model, tmp_path / "empty", "holds no checkpoint")
 
     (saved / "model.ckpt-1.index").write_text("text")
-    refused(model, saved, "no checkpoint that can be read")
+    assert_refused(model, saved, "no checkpoint that can be read")
     (tmp_path / "archive.tar.gz").write_text("text")
-    refused(model, tmp_path / "archive.tar.gz", "no whole archive")
-    refused(model, tmp_path / "none.tar.gz", "cannot be read")
+    assert_refused(model, tmp_path / "archive.tar.gz", "no whole archive")
+    assert_refused(model, tmp_path / "none.tar.gz", "cannot be read")
 
 
 def test_what_is_not_whole(saved: Path, model: keras.Model) -> None:
@@ -355,14 +361,14 @@ def test_what_is_not_whole(saved: Path, model: keras.Model) -> None:
         file.add(saved, LITE0)
     content = archive.read_bytes()
     archive.write_bytes(content[: len(content) // 2])
-    refused(model, archive, "no whole archive")
+    assert_refused(model, archive, "no whole archive")
 
     data = saved / "model.ckpt-1.data-00000-of-00001"
     content = data.read_bytes()
     data.write_bytes(content[: len(content) // 2])
-    refused(model, saved, "lacks the values of")
+    assert_refused(model, saved, "lacks the values of")
     data.unlink()
-    refused(model, saved, "not all of model.ckpt-1.data")
+    assert_refused(model, saved, "not all of model.ckpt-1.data")
 
 
 def test_what_the_project_itself_has_saved(
@@ -370,13 +376,13 @@ def test_what_the_project_itself_has_saved(
 ) -> None:
     checkpoint = tf.train.Checkpoint(step=tf.Variable(1))
     path = checkpoint.save(tmp_path / "step")
-    refused(model, path, "TensorFlow 2.*--init_from")
+    assert_refused(model, path, "TensorFlow 2.*--init_from")
 
 
 def test_another_model_is_refused(saved: Path) -> None:
     inputs = keras.Input((4,))
     other = keras.Model(inputs, keras.layers.Dense(3, name="mine")(inputs))
-    refused(other, saved, "mine/kernel is no variable")
+    assert_refused(other, saved, "mine/kernel is no variable")
 
 
 def test_an_archive_cannot_write_elsewhere(
@@ -386,4 +392,4 @@ def test_an_archive_cannot_write_elsewhere(
     with tarfile.open(archive, "w:gz") as file:
         file.add(saved, f"../../{LITE0}")
     shutil.rmtree(saved)
-    refused(model, archive, "no whole archive")
+    assert_refused(model, archive, "no whole archive")
