@@ -246,10 +246,8 @@ VERBS = {
         evaluate, _RUN | {"data_dir", "tpu", "split", "out", "labels"}
     ),
     "predict": Verb(predict, _RUN | {"labels", "save_plot"}),
-    "import": Verb(
-        import_, _RUN | {"model", "checkpoint", "ema", "labels", "data_dir"}
-    ),
-    "export": Verb(export, _RUN | {"data_dir", "out", "compiler"}),
+    "import": Verb(import_, _RUN | {"model", "checkpoint", "ema", "labels"}),
+    "export": Verb(export, _RUN | {"data_dir", "out", "labels", "compiler"}),
     "prepare": Verb(
         prepare, {"from", "out", "shards", "holdout", "seed", "json"}
     ),
@@ -364,7 +362,9 @@ def _export(
     from efficientnet_tf.training.trained import load_trained
 
     checkpoint = config.export.checkpoint
-    trained = load_trained(model_dir, config, checkpoint=checkpoint)
+    trained = load_trained(
+        model_dir, config, checkpoint=checkpoint, labels=given.labels
+    )
     dataset = trained.open_data()
     keras_file = export_keras(trained, out)
     exported = export_int8(

@@ -26,7 +26,7 @@ from edgetpu.verify import Comparison, compare, structural_problems
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError, RunError
-from efficientnet_tf.files import replacing, write_text
+from efficientnet_tf.files import make_folder, replacing, write_text
 from efficientnet_tf.training.trained import TrainedModel
 
 REPORT = "export.json"
@@ -67,7 +67,7 @@ def export(
     """
     first = _check(trained, dataset, calibration_images, verify_images)
     program = find_compiler(compiler)
-    _make_folder(out)
+    make_folder(out, "--out")
     files = _Files(out, f"{trained.network.name}_int8")
     files.remove_compiled()
 
@@ -189,15 +189,6 @@ def _check(
             f"{len(trained.labels)} labels; they must be as many"
         )
     return trained.check_labels(dataset)
-
-
-def _make_folder(path: str) -> None:
-    try:
-        tf.io.gfile.makedirs(path)
-    except tf.errors.OpError as error:
-        raise InputError(
-            f"--out {path!r} cannot be made a folder ({error.message})"
-        ) from error
 
 
 def _quantized(

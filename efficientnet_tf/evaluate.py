@@ -85,8 +85,7 @@ def evaluate(
             model_dir, config, checkpoint=checkpoint, labels=labels
         )
     dataset = trained.open_data()
-    # Names that were given now need not be those in the data's folder.
-    first = (trained.first_logit if labels else trained.check_labels)(dataset)
+    first = trained.check_labels(dataset)
     out = out or ModelDir(model_dir).join("evaluation", split)
     make_folder(out, "--out")
     evaluator = Evaluator(
@@ -136,7 +135,11 @@ def _write(
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_COLUMNS)
     table.writerows(_class_rows(trained.labels, found, first))
+    result_file = os.path.join(out, RESULT)
     try:
+        # What lies there from before must not vouch for the new files.
+        if tf.io.gfile.exists(result_file):
+            tf.io.gfile.remove(result_file)
         write_text(os.path.join(out, PER_CLASS), text.getvalue())
         save_confusion(
             os.path.join(out, CONFUSION),
@@ -147,7 +150,7 @@ def _write(
             f"top-1 {found.scores.top1:.4f} of {found.scores.images:,} images",
         )
         write_text(
-            os.path.join(out, RESULT),
+            result_file,
             json.dumps(result, indent=2, ensure_ascii=False) + "\n",
         )
     except tf.errors.OpError as error:

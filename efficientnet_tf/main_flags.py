@@ -12,7 +12,7 @@ def define_flags() -> flags.FlagValues:
     def text(name: str, means: str) -> None:
         flags.DEFINE_string(name, "", means, flag_values=given)
 
-    text("model", "Network that `describe` lists; short for model.name.")
+    text("model", "A name that `describe` lists; short for model.name.")
     text(
         "tpu",
         "A TPU's name, grpc://ADDRESS, or local on a TPU VM; empty for all "
@@ -21,7 +21,7 @@ def define_flags() -> flags.FlagValues:
     text(
         "data_dir",
         "TFRecords in the layout of ImageNet, local or gs://; short for "
-        "data.dir; empty for the digits.",
+        "data.dir; empty for the run's own, and in a new run for the digits.",
     )
     text(
         "model_dir",
@@ -73,8 +73,8 @@ def define_flags() -> flags.FlagValues:
     )
     text(
         "labels",
-        "evaluate, predict, import: names of the classes, a line each or the "
-        "JSON map of the original; imagenet for those of ImageNet.",
+        "evaluate, predict, import, export: names of the classes, a line each "
+        "or the JSON map of the original; imagenet for those of ImageNet.",
     )
     text(
         "save_plot",

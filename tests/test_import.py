@@ -1,6 +1,7 @@
 """Checkpoints of the original at the front door, and what can be done next."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -136,20 +137,54 @@ def test_told_otherwise_the_stride_stays(
     assert kept["config"]["model"]["fused_stride"] == "expand"
 
 
-def test_the_same_import_again_changes_nothing(
-    published, checkpoint, imported, tmp_path, capsys
-):
-    before = {p: p.read_bytes() for p in imported.glob("*.*") if p.is_file()}
-    command = ["import", f"--model={published}", f"--model_dir={imported}"]
-    run(capsys, *command, f"--checkpoint={checkpoint}")
-    assert {p: p.read_bytes() for p in before} == before
+def contents(folder):
+    """Every file below a folder."""
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
-    write(tmp_path / "other.ckpt", tensors_of(build(published), published))
-    said = run(
-        capsys, *command, f"--checkpoint={tmp_path / 'other.ckpt'}", code=2
-    )
-    assert f"holds weights imported from {checkpoint}" in said.err
-    assert {p: p.read_bytes() for p in before} == before
+
+def test_the_same_import_again_changes_nothing(
+    published, checkpoint, imported, capsys, monkeypatch
+):
+    before = contents(imported)
+    command = ["import", f"--model={published}", f"--model_dir={imported}"]
+    monkeypatch.chdir(checkpoint.parent)
+    run(capsys, *command, f"--checkpoint={checkpoint.name}")
+    assert contents(imported) == before
+
+
+@pytest.mark.parametrize(
+    "other", ["--noema", "--set=model.classes=5", "--set=model.pixels=64"]
+)
+def test_another_import_is_refused(
+    other, published, checkpoint, imported, capsys
+):
+    before = contents(imported)
+    command = ["import", f"--model={published}", f"--model_dir={imported}"]
+    said = run(capsys, *command, f"--checkpoint={checkpoint}", other, code=2)
+    assert f"holds another import, of {checkpoint}" in said.err
+    assert contents(imported) == before
+
+
+def test_a_stopped_import_gives_way(published, checkpoint, tmp_path, capsys):
+    folder = tmp_path / "imported"
+    command = ["import", f"--model={published}", f"--model_dir={folder}"]
+    run(capsys, *command, f"--checkpoint={checkpoint}", "--noema")
+    shutil.rmtree(folder / "checkpoints")
+    run(capsys, *command, f"--checkpoint={checkpoint}")
+    kept = json.loads((folder / "import.json").read_text())
+    assert kept["ema"] and kept["raw"]
+    assert (folder / "checkpoints/step-0.index").is_file()
+
+
+def test_files_without_a_run_are_left_alone(
+    published, checkpoint, tmp_path, capsys
+):
+    (tmp_path / "labels.txt").write_text("mine\n")
+    before = contents(tmp_path)
+    command = ["import", f"--model={published}", f"--model_dir={tmp_path}"]
+    said = run(capsys, *command, f"--checkpoint={checkpoint}", code=2)
+    assert "holds labels.txt but no run" in said.err
+    assert contents(tmp_path) == before
 
 
 def test_a_run_is_not_imported_over(published, checkpoint, small_run, capsys):
@@ -169,7 +204,10 @@ def test_it_is_evaluated_and_predicted_with(
     imported, small_data, tmp_path, capsys
 ):
     said = run(capsys, "evaluate", f"--model_dir={imported}", code=2)
-    assert "name some by --data_dir" in said.err
+    assert (
+        "data.dir is empty: name a folder of TFRecords by --data_dir"
+        in said.err
+    )
     names = tmp_path / "names.txt"
     names.write_text("".join(f"name-{n}\n" for n in range(CLASSES)))
     command = [f"--model_dir={imported}", f"--labels={names}", "--json"]
@@ -200,7 +238,8 @@ def test_it_is_started_from(published, imported, small_data, tmp_path, capsys):
     assert "another model.fused_stride" in said.err
     tuned.append("--set=model.fused_stride=project")
     said = run(capsys, *short, *tuned)
-    assert "its classes have other names" in said.err
+    # Numbers are no names: the classifier fits as far as anybody can tell.
+    assert "fresh" not in said.err
     assert (tmp_path / "tuned/result.json").is_file()
 
 
@@ -229,6 +268,7 @@ def test_it_goes_to_coral(imported, small_data, tmp_path, capsys):
             ["--model=published", "--checkpoint=x", "--set=train.epochs=1"],
             "only model and data can be set",
         ),
+        (["--checkpoint=x", "--data_dir=y"], "import has no flag --data_dir"),
     ],
 )
 def test_bad_input(published, flags, words, tmp_path, capsys):
@@ -279,3 +319,20 @@ def test_the_checkpoint_says_how_many_classes(
     assert json.loads(said.out)["fresh"] == {
         "the model has 5 classes, the checkpoint 1001": 2
     }
+    said = run(
+        capsys,
+        *command,
+        f"--model_dir={tmp_path / 'none'}",
+        "--set=model.classes=0",
+        code=2,
+    )
+    assert "classes 0: a run has a classifier" in said.err
+    assert not (tmp_path / "none").exists()
+    run(
+        capsys,
+        *command,
+        f"--model_dir={tmp_path / 'fresh'}",
+        "--set=model.classes=1000",
+    )
+    # Weights that know nothing of ImageNet are not given its names.
+    assert (tmp_path / "fresh/labels.txt").read_text().startswith("0\n1\n")

@@ -85,8 +85,8 @@ def open_dataset(
     there are 1024 and 128 shards; what reading all records shows.
 
     Args:
-        data_dir: A folder or `gs://` address; "" and "digits" mean the digits
-            that come with the package. A folder of that name is "./digits".
+        data_dir: A folder or `gs://` address; "digits" means the digits that
+            come with the package. A folder of that name is "./digits".
         train_images: Records of the training split.
         validation_images: Records of the validation split.
         first_label: What the records call the first class; where the other
@@ -100,7 +100,12 @@ def open_dataset(
         InputError: There is no such data, it is not whole, or a number that
             was given is not the one found.
     """
-    if data_dir in ("", "digits"):
+    if not data_dir:
+        raise InputError(
+            "data.dir is empty: name a folder of TFRecords by --data_dir, or "
+            '"digits"'
+        )
+    if data_dir == "digits":
         data_dir = write_digits()
     names = _listing(data_dir)
     if MANIFEST in names:

@@ -10,18 +10,20 @@ are WordNet's. The original's `labels_map.json` says the same.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import tensorflow as tf
 
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.networks import IMAGENET_CLASSES
 
 # What logit 0 stands for in networks of one class more than their data.
 BACKGROUND = "background"
-IMAGENET_CLASSES = 1000
 # Of networks that were trained on ImageNet with a background.
-BACKGROUND_CLASSES = 1001
+BACKGROUND_CLASSES = IMAGENET_CLASSES + 1
 
+_SYNSET = re.compile(r"n\d{8}")
 _IMAGENET = Path(__file__).parent / "imagenet_labels.txt"
 
 
@@ -57,6 +59,10 @@ def read_labels(
         labels = _parse(_content(path))
         if len(labels) not in (classes, classes - background):
             raise InputError(f"has {len(labels)} labels")
+        for label in labels:
+            # It would be two lines of the run's labels.txt.
+            if len(label.splitlines()) > 1:
+                raise InputError(f"has a line break in the label {label!r}")
     except InputError as error:
         raise InputError(
             f"{path} {error}; the network needs {needed} labels"
@@ -73,8 +79,7 @@ def imagenet_labels(classes: int) -> tuple[str, ...]:
     Raises:
         InputError: It is another number.
     """
-    lines = _IMAGENET.read_text(encoding="utf-8").splitlines()
-    labels = tuple(line.partition("\t")[2] for line in lines)
+    labels = tuple(line.partition("\t")[2] for line in _imagenet_lines())
     if classes == len(labels):
         return labels
     if classes == BACKGROUND_CLASSES:
@@ -83,6 +88,39 @@ def imagenet_labels(classes: int) -> tuple[str, ...]:
         f"ImageNet has 1000 labels, or 1001 with the background; the network "
         f"needs {classes}"
     )
+
+
+def same_classes(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
+    """Whether two lists of names can be of the same classes.
+
+    Numbers name nothing: they are the same as any other names, as many. Of
+    ImageNet's classes, WordNet's numbers and words are the same.
+    """
+    if len(ours) != len(theirs):
+        return False
+    if _only_numbers(ours) or _only_numbers(theirs):
+        return True
+    return _words(ours) == _words(theirs)
+
+
+def _only_numbers(labels: tuple[str, ...]) -> bool:
+    """Whether labels count up, as those of records without names."""
+    first = labels[0] if labels else ""
+    return first.isdecimal() and labels == tuple(
+        str(int(first) + number) for number in range(len(labels))
+    )
+
+
+def _words(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """WordNet's words where its numbers stand for them."""
+    if not (labels and _SYNSET.fullmatch(labels[-1])):
+        return labels
+    known = dict(line.split("\t", 1) for line in _imagenet_lines())
+    return tuple(known.get(label, label) for label in labels)
+
+
+def _imagenet_lines() -> list[str]:
+    return _IMAGENET.read_text(encoding="utf-8").splitlines()
 
 
 def _content(path: str) -> str:

@@ -8,7 +8,7 @@ import keras
 
 from efficientnet_tf.errors import InputError, near
 from efficientnet_tf.modeling.blocks import LAYERS, Layers, Maker
-from efficientnet_tf.networks import FusedStride, Network, network
+from efficientnet_tf.networks import HEAD, FusedStride, Network, network
 
 BATCH_NORM_MOMENTUM = 0.99
 
@@ -145,7 +145,7 @@ def build_network(
     if network.classes:
         if network.dropout:
             x = make.drop(x, "top_dropout", network.dropout)
-        x = make.dense(x, "predictions", network.classes)
+        x = make.dense(x, HEAD, network.classes)
     if not endpoints:
         return keras.Model(images, x, name=network.name)
     outputs = {

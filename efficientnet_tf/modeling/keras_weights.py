@@ -10,9 +10,8 @@ import numpy as np
 
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.modeling.load_report import LoadReport
-from efficientnet_tf.networks import Network
+from efficientnet_tf.networks import HEAD, IMAGENET_CLASSES, Network
 
-IMAGENET_CLASSES = 1000
 RGB = 3
 
 APPLICATIONS = {
@@ -20,7 +19,6 @@ APPLICATIONS = {
     **{f"efficientnetv2-b{n}": f"EfficientNetV2B{n}" for n in range(4)},
     **{f"efficientnetv2-{n}": f"EfficientNetV2{n.upper()}" for n in "sml"},
 }
-_HEAD = "predictions"
 # Layers that EfficientNetV2 has by another name there.
 _THEIR_SUFFIX = ("_dwconv", "_dwconv2")
 
@@ -54,7 +52,7 @@ def copy_keras_weights(model: keras.Model, source: keras.Model) -> LoadReport:
         twin = theirs.get(layer.name) or theirs.get(
             layer.name.replace(*_THEIR_SUFFIX)
         )
-        if layer.name == _HEAD and not _same_classes(layer, twin):
+        if layer.name == HEAD and not _same_classes(layer, twin):
             reason = _other_classes(layer, twin)
             fresh |= {variable.path: reason for variable in layer.weights}
             continue
@@ -116,7 +114,7 @@ def load_imagenet_weights(model: keras.Model, network: Network) -> LoadReport:
             )
     # Keras raises a bare Exception where a download fails.
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise RunError(
             f"the ImageNet weights of {network.name} cannot be had: {reason}; "
             "without a network, put Keras's file into ~/.keras/models"

@@ -30,7 +30,6 @@ _OF_TRAINING = {
         r"global_step|beta\d_power|.*/(biased|local_step)"
     ),
 }
-RAW_UNUSED = "raw, and the averaged value was taken"
 _TF2 = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
@@ -79,7 +78,8 @@ class TF1Checkpoint:
     Attributes:
         path: Where it came from.
         shapes: The shape of every tensor, by its full name.
-        tensors: Full names by those below the model's scope: see `canonical`.
+        below: Names below the model's scope by full ones: see `canonical`.
+        tensors: The same the other way round.
     """
 
     def __init__(self, prefix: str, path: str):
@@ -106,15 +106,23 @@ class TF1Checkpoint:
             )
         except InputError as error:
             raise InputError(f"{path} is {error}") from None
+        self.below = below
         self.tensors = {short: name for name, short in below.items()}
 
     @property
     def classes(self) -> int:
         """How many classes its classifier has, 0 without one."""
-        for name in (_KERNEL, _KERNEL + AVERAGED):
-            if name in self.tensors:
-                return self.shapes[self.tensors[name]][-1]
-        return 0
+        kernel = self.tensors.get(_KERNEL) or self.tensors.get(
+            _KERNEL + AVERAGED
+        )
+        return self.shapes[kernel][-1] if kernel else 0
+
+    def has_raw(self, report: LoadReport) -> bool:
+        """Whether all averaged values that were used are there raw as well."""
+        return all(
+            name.removesuffix(AVERAGED) in self.shapes
+            for name in report.assigned.values()
+        )
 
     def load(self, model: keras.Model, *, ema: bool = True) -> LoadReport:
         """Gives a model its weights; see `load_tf1_checkpoint`."""
@@ -201,18 +209,14 @@ class _Plan:
     def _other_classes(self) -> str:
         """Why the classifier in the checkpoint is of no use, or nothing."""
         ours = {o.name: o.shape for o in self.wanted.values()}.get(_KERNEL)
-        tensors = self._reader.tensors
-        theirs = tensors.get(_KERNEL) or tensors.get(_KERNEL + AVERAGED)
-        if theirs is None:
-            # One that should be there is missed by `_tensor`.
-            return ""
-        shape = self._reader.shapes[theirs]
+        theirs = self._reader.classes
         if ours is None:
             return "the model has no classifier"
-        if ours[-1] == shape[-1]:
+        # One that should be there is missed by `_tensor`.
+        if theirs in (0, ours[-1]):
             return ""
-        reason = f"the model has {ours[-1]} classes, the checkpoint {shape[-1]}"
-        if shape[-1] == ours[-1] + 1:
+        reason = f"the model has {ours[-1]} classes, the checkpoint {theirs}"
+        if theirs == ours[-1] + 1:
             reason += ", of which the first may be the background"
         return reason
 
@@ -236,14 +240,14 @@ class _Plan:
         reason = _of_training(name)
         if reason:
             return reason
-        short = {n: s for s, n in self._reader.tensors.items()}.get(name)
+        short = self._reader.below.get(name)
         if short is None:
             return "outside of the network's scope"
         if self._wrong_head and _HEAD.fullmatch(short.removesuffix(AVERAGED)):
             return self._wrong_head
         if short.endswith(AVERAGED):
             return "averaged, and the raw value was asked for"
-        return RAW_UNUSED
+        return "raw, and the averaged value was taken"
 
 
 def _of_training(name: str) -> str:

@@ -5,6 +5,7 @@ Works on local paths and on gs://.
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import tarfile
@@ -53,9 +54,16 @@ def _extract(path: str, folder: str) -> None:
             archive.extractall(folder, filter="data")
     except tf.errors.OpError as error:
         raise InputError(f"{path} cannot be read: {error.message}") from error
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (
+        tarfile.TarError,
+        EOFError,
+        lzma.LZMAError,
+        zlib.error,
+        OSError,
+    ) as error:
         raise InputError(
-            f"{path} is no whole archive: {error}; fetch it again"
+            f"{path} cannot be unpacked as a whole archive: {error}; fetch it "
+            "again"
         ) from error
 
 
@@ -68,10 +76,17 @@ def _in_directory(folder: str, path: str) -> str:
             if file.endswith(".index"):
                 prefixes.append(os.path.join(where, file[: -len(".index")]))
             elif file == "checkpoint":
-                with tf.io.gfile.GFile(os.path.join(where, file)) as state:
-                    found = _NAMED.search(state.read())
+                with tf.io.gfile.GFile(
+                    os.path.join(where, file), "rb"
+                ) as state:
+                    found = _NAMED.search(state.read().decode(errors="replace"))
                 # It often holds a path on the machine that trained.
                 named = os.path.basename(found[1]) if found else named
+    if tf.io.gfile.exists(os.path.join(folder, "config.json")):
+        raise InputError(
+            f"{path} is a run of this project, not of the original; it is "
+            "taken up by --init_from"
+        )
     if not prefixes:
         raise InputError(f"{path} holds no checkpoint: no file ends in .index")
     if len(prefixes) > 1:
@@ -87,6 +102,10 @@ def _in_directory(folder: str, path: str) -> str:
     return _whole(prefixes[0], path)
 
 
+def _names(folder: str) -> list[str]:
+    return [str(name) for name in tf.io.gfile.listdir(folder)]
+
+
 def _whole(prefix: str, path: str) -> str:
     """The prefix, if all of its files are there."""
     if not tf.io.gfile.exists(f"{prefix}.index"):
@@ -97,9 +116,15 @@ def _whole(prefix: str, path: str) -> str:
             f"{path} {what}; give the prefix of one (PREFIX.index is a file), "
             "a directory or a .tar.gz"
         )
-    parts = tf.io.gfile.glob(f"{prefix}.data-*")
-    count = re.search(r"-of-(\d+)$", parts[0]) if parts else None
-    if count is None or len(parts) != int(count[1]):
+    if set(prefix) & set("*?[]"):
+        raise InputError(
+            f"{path}: TensorFlow takes the name for a pattern; it must not "
+            "contain any of * ? [ ]"
+        )
+    folder, base = os.path.split(prefix)
+    part = re.compile(rf"{re.escape(base)}\.data-\d+-of-(\d+)")
+    parts = list(filter(None, map(part.fullmatch, _names(folder or "."))))
+    if not parts or len(parts) != int(parts[0][1]):
         raise InputError(
             f"{path} is not whole: {prefix}.index is there, but not all of "
             f"{os.path.basename(prefix)}.data-*"

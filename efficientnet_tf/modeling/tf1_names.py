@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.networks import HEAD
 
 _BLOCK_LAYER = re.compile(r"block(\d+[a-z]+)_(.+)")
 _ENDS = {
@@ -22,7 +23,7 @@ _ENDS = {
     "stem_bn": "stem/tpu_batch_normalization",
     "top_conv": "head/conv2d",
     "top_bn": "head/tpu_batch_normalization",
-    "predictions": "head/dense",
+    HEAD: "head/dense",
 }
 _SCOPES = {
     "space2depth_conv": "space2depth/conv2d",

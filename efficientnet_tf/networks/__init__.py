@@ -1,6 +1,6 @@
 """What the networks are. Standard library only."""
 
-from efficientnet_tf.networks.blocks import Block, Network
+from efficientnet_tf.networks.blocks import HEAD, Block, Network
 from efficientnet_tf.networks.costs import Cost, Totals, costs, totals
 from efficientnet_tf.networks.resolve import (
     alias,
@@ -9,6 +9,7 @@ from efficientnet_tf.networks.resolve import (
     variants,
 )
 from efficientnet_tf.networks.stages import (
+    IMAGENET_CLASSES,
     Activation,
     Alias,
     FusedStride,
@@ -17,6 +18,8 @@ from efficientnet_tf.networks.stages import (
 )
 
 __all__ = [
+    "HEAD",
+    "IMAGENET_CLASSES",
     "Activation",
     "Alias",
     "Block",

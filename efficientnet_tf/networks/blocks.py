@@ -7,6 +7,9 @@ from typing import Literal
 
 from efficientnet_tf.networks.stages import Activation, Kind, Normalization
 
+# Name of the layer that classifies, as in keras.applications.
+HEAD = "predictions"
+
 Padding = Literal["same", "symmetric"]
 
 

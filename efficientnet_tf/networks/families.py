@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from efficientnet_tf.networks.stages import (
+    IMAGENET_CLASSES,
     Alias,
     Family,
     Normalization,
@@ -132,7 +133,7 @@ CONDCONV = replace(
 # 1001 classes: label 0 is the background. The weights are of August 2019, the
 # stride moved in December 2020.
 EDGETPU = Family(_EDGETPU_STAGES, activation="relu", normalization=CENTERED,
-                 classes=1001, published_stride="project")
+                 classes=IMAGENET_CLASSES + 1, published_stride="project")
 X = replace(B, stages=_X_STAGES, activation="relu")
 # Stages 2 to 4 expand four times instead of six.
 H = replace(

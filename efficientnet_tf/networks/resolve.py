@@ -69,7 +69,8 @@ def network(
 
     Raises:
         InputError: The name is unknown, a value is out of its range, or
-            "project" is asked of a network without a strided fused block.
+            "project" is asked of a network without a strided fused block, or
+            with one that squeezes and excites.
     """
     name = ALIASES[name].variant if name in ALIASES else name
     if name not in VARIANTS:
@@ -275,12 +276,16 @@ def _with_fused_stride(
     strided = {
         block
         for block in blocks
-        if block.kind == "fused" and block.projects and block.stride > 1
+        if block.kind == "fused"
+        and block.projects
+        and block.stride > 1
+        # Squeezing would see the positions that the projection leaves out.
+        and not block.squeeze
     }
     if not strided:
         raise InputError(
-            f"fused_stride {fused_stride!r}: {name} has no fused block with a "
-            'stride; leave it at "expand"'
+            f"fused_stride {fused_stride!r}: {name} has no fused block whose "
+            'stride could move; leave it at "expand"'
         )
     return tuple(
         replace(block, padding="symmetric") if block in strided else block

@@ -11,6 +11,8 @@ FusedStride = Literal["expand", "project"]
 Rounding = Literal["lose_a_tenth_at_most", "nearest"]
 NormalizationName = Literal["imagenet", "centered127", "centered128", "unit"]
 
+IMAGENET_CLASSES = 1000
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -89,7 +91,7 @@ class Family:
     stages: tuple[Stage, ...]
     activation: Activation
     normalization: Normalization
-    classes: int = 1000
+    classes: int = IMAGENET_CLASSES
     stem: int = 32
     head: int = 1280
     fixed_ends: bool = False

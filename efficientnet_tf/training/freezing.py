@@ -6,10 +6,7 @@ Layers are known by the names that the builder gives them.
 from __future__ import annotations
 
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.networks import Network
-
-# The classifier, which comes after pooling and dropout.
-HEAD = "predictions"
+from efficientnet_tf.networks import HEAD, Network
 
 
 def freezable(network: Network) -> list[str]:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+from dataclasses import asdict
+
+import keras
 
 from efficientnet_tf.data.dataset import number_labels
 from efficientnet_tf.data.labels import (
     BACKGROUND_CLASSES,
-    IMAGENET_CLASSES,
     imagenet_labels,
     read_labels,
 )
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.modeling.load_report import LoadReport
-from efficientnet_tf.modeling.tf1_checkpoint import (
-    RAW_UNUSED,
-    open_tf1_checkpoint,
-)
-from efficientnet_tf.training.checkpoints import save_weights
+from efficientnet_tf.modeling.tf1_checkpoint import open_tf1_checkpoint
+from efficientnet_tf.networks import IMAGENET_CLASSES, Network
+from efficientnet_tf.training.checkpoints import latest, save_weights
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.model_dir import ModelDir
-from efficientnet_tf.training.run import resolved
+from efficientnet_tf.training.run import absolute, resolved
 
 
 def import_checkpoint(
@@ -39,13 +38,15 @@ def import_checkpoint(
 
     Args:
         config: Names the network; where it leaves the number of classes open,
-            it is the checkpoint's. Its data may be none: `data.dir` "".
-        model_dir: Where it goes, local or gs://; a new one, or one that the
-            same import was stopped in.
+            it is the checkpoint's. It speaks of no data: `data.dir` is "".
+        model_dir: Where it goes, local or gs://: a new one, one that an import
+            was stopped in, or one that this very import is done in already.
         checkpoint: See `load_tf1_checkpoint`.
         labels: A file of names for the classes, see `read_labels`; empty for
-            ImageNet's where there are 1000 or 1001, else for numbers.
-        ema: See `load_tf1_checkpoint`.
+            ImageNet's where the classifier is one of 1000 or 1001, else for
+            numbers.
+        ema: See `load_tf1_checkpoint`. Where it is true and the checkpoint has
+            raw weights as well, both are kept, as a training keeps both.
 
     Returns:
         What each variable of the averaged weights was given.
@@ -54,41 +55,55 @@ def import_checkpoint(
         InputError: The checkpoint is not of that network, or the directory
             holds something else.
     """
-    with open_tf1_checkpoint(checkpoint) as opened:
+    keras.utils.set_random_seed(config.train.seed)
+    with open_tf1_checkpoint(absolute(checkpoint)) as opened:
         network = config.network(opened.classes or None)
-        names = _labels(network.classes, labels)
+        if not network.classes:
+            raise InputError(
+                "classes 0: a run has a classifier; give model.classes"
+            )
         model = raw = build_network(network, dtype="float32")
         report = opened.load(model, ema=ema)
-        unused = list(report.unused.values())
-        if unused.count(RAW_UNUSED) == len(report.assigned):
+        if report.averaged and opened.has_raw(report):
             raw = build_network(network, dtype="float32")
             raw.set_weights(model.get_weights())
             opened.load(raw, ema=False)
+    names = _labels(network, labels, fresh_head=bool(report.fresh))
+    account = {"ema": ema, "raw": raw is not model, **asdict(report)}
 
     directory = ModelDir(model_dir)
-    present = directory.imported()
-    if directory.config() is not None and present is None:
-        raise InputError(f"{model_dir} holds a run; choose another --model_dir")
-    if present is not None and present.source != report.source:
-        raise InputError(
-            f"{model_dir} holds weights imported from {present.source}; "
-            "choose another --model_dir"
-        )
-    try:
-        directory.write_imported(report)
-    except tf.errors.OpError as error:
-        raise InputError(
-            f"--model_dir {model_dir} cannot be written: {error.message}"
-        ) from error
-    directory.claim(resolved(config, network), names)
+    config = resolved(config, network)
+    if latest(directory.checkpoints) is not None and directory.imported():
+        _check_same(directory, config, names, account)
+        return report
+    directory.begin_import(config, names, account)
     with directory.held():
         save_weights(directory, averaged=model, raw=raw)
     return report
 
 
-def _labels(classes: int, path: str) -> tuple[str, ...]:
+def _check_same(
+    directory: ModelDir,
+    config: Config,
+    labels: tuple[str, ...],
+    account: dict[str, object],
+) -> None:
+    """Raises InputError unless a finished import is this one."""
+    present = directory.imported() or {}
+    there = (present, directory.config(), directory.labels())
+    if there != (account, config, labels):
+        raise InputError(
+            f"{directory.path} holds another import, of "
+            f"{present.get('source')}; choose another --model_dir"
+        )
+
+
+def _labels(
+    network: Network, path: str, *, fresh_head: bool
+) -> tuple[str, ...]:
     if path:
-        return read_labels(path, classes)
-    if classes in (IMAGENET_CLASSES, BACKGROUND_CLASSES):
-        return imagenet_labels(classes)
-    return number_labels(classes, 0)
+        return read_labels(path, network.classes)
+    known = (IMAGENET_CLASSES, BACKGROUND_CLASSES)
+    if network.classes in known and not fresh_head:
+        return imagenet_labels(network.classes)
+    return number_labels(network.classes, 0)

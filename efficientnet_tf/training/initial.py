@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import keras
 
+from efficientnet_tf.data.labels import same_classes
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.keras_weights import (
     check_published,
     load_imagenet_weights,
 )
 from efficientnet_tf.modeling.load_report import LoadReport
-from efficientnet_tf.networks import Network
+from efficientnet_tf.networks import Network, network
 from efficientnet_tf.training.averaging import pairs
 from efficientnet_tf.training.checkpoints import latest
 from efficientnet_tf.training.config import IMAGENET
@@ -31,6 +32,8 @@ def check_source(run: Run) -> None:
     source = run.config.train.init_from
     if source == IMAGENET:
         check_published(run.network)
+        published = network(run.network.name)
+        _check_normalization(source, published, run.network)
     if source in ("", IMAGENET):
         return
     directory = _directory(source)
@@ -99,7 +102,9 @@ def _other_classes(ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
     """Why a classifier does not fit, or nothing where it does."""
     if len(ours) != len(theirs):
         return f"it has {len(theirs)} classes, the data {len(ours)}"
-    return "" if ours == theirs else "its classes have other names"
+    if same_classes(ours, theirs):
+        return ""
+    return "its classes have other names"
 
 
 def _check_network(source: str, theirs: Network, ours: Network) -> None:
@@ -113,6 +118,10 @@ def _check_network(source: str, theirs: Network, ours: Network) -> None:
             f"train.init_from {source} has another model.fused_stride; set it "
             "as there"
         )
+    _check_normalization(source, theirs, ours)
+
+
+def _check_normalization(source: str, theirs: Network, ours: Network) -> None:
     if theirs.normalization != ours.normalization:
         raise InputError(
             f"train.init_from {source} was trained on pixels normalized as "

@@ -21,7 +21,7 @@ from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.evaluation import Evaluator, Scores, figures
 from efficientnet_tf.training.failures import device_errors
 from efficientnet_tf.training.initial import check_source, load_initial
-from efficientnet_tf.training.model_dir import Metrics, mean_pace
+from efficientnet_tf.training.model_dir import Metrics, ModelDir, mean_pace
 from efficientnet_tf.training.plan import Plan, plan
 from efficientnet_tf.training.run import Run, open_run
 from efficientnet_tf.training.schedules import learning_rate
@@ -60,12 +60,12 @@ def train(
     """
     strategy = strategy or make_strategy("")
     check_batch(config.train.batch, strategy)
-    run = open_run(config, model_dir)
-    if run.model_dir.imported():
+    if model_dir and ModelDir(model_dir).imported():
         raise InputError(
-            f"{run.model_dir.path} holds imported weights; to train them "
-            f"further, --init_from={run.model_dir.path} and another --model_dir"
+            f"{model_dir} holds imported weights; to train them further, "
+            f"--init_from={model_dir} and another --model_dir"
         )
+    run = open_run(config, model_dir)
     if run.model_dir.config() is None:
         check_source(run)
     run.model_dir.claim(run.config, run.dataset.labels)

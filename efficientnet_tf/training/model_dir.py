@@ -35,7 +35,6 @@ import efficientnet_tf
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import read_text, write_text
-from efficientnet_tf.modeling.load_report import LoadReport
 from efficientnet_tf.training.config import Config, differences
 from efficientnet_tf.training.config_files import from_json, to_dict
 
@@ -136,30 +135,34 @@ class ModelDir:
 
     def result(self) -> dict[str, Any] | None:
         """The final figures, or None where the run has not ended."""
-        path = self.join("result.json")
-        text = read_text(path)
-        try:
-            return None if text is None else dict(json.loads(text))
-        except (ValueError, TypeError):
-            raise InputError(
-                f"{path} is no result of a run; remove it"
-            ) from None
+        return self._read_json("result.json", "result of a run")
 
-    def imported(self) -> LoadReport | None:
+    def imported(self) -> dict[str, Any] | None:
         """The account of an import, or None where nothing was imported."""
-        path = self.join(IMPORTED)
-        text = read_text(path)
-        try:
-            return None if text is None else LoadReport(**json.loads(text))
-        except (ValueError, TypeError):
-            raise InputError(
-                f"{path} is no account of an import; remove it"
-            ) from None
+        return self._read_json(IMPORTED, "account of an import")
 
-    def write_imported(self, report: LoadReport) -> None:
-        """Writes the account of an import, before the import itself."""
-        tf.io.gfile.makedirs(self.path)
-        self._write_json(IMPORTED, dataclasses.asdict(report))
+    def begin_import(
+        self, config: Config, labels: tuple[str, ...], account: dict[str, Any]
+    ) -> None:
+        """Writes all of an import but its checkpoint.
+
+        An import that was stopped before its checkpoint is written over.
+
+        Raises:
+            InputError: The directory holds something else.
+        """
+        if self.imported() is None:
+            if self.config() is not None:
+                raise InputError(
+                    f"{self.path} holds a run; choose another --model_dir"
+                )
+            self._refuse_strangers()
+        with self._writing():
+            tf.io.gfile.makedirs(self.path)
+            # First, so that an interrupted import is known for one.
+            self._write_json(IMPORTED, account)
+            self._write_config(config)
+            self._write_labels(labels)
 
     def metrics(self) -> list[Metrics]:
         """All whole lines of `metrics.jsonl`."""
@@ -193,7 +196,7 @@ class ModelDir:
                 "choose another --model_dir"
             )
         if not tf.io.gfile.exists(self.join(LABELS)):
-            write_text(self.join(LABELS), "".join(f"{x}\n" for x in labels))
+            self._write_labels(labels)
         if self.labels() != labels:
             raise InputError(
                 f"{self.path} holds a run with other classes than "
@@ -223,24 +226,47 @@ class ModelDir:
             yield
 
     def _begin(self, config: Config) -> None:
-        try:
-            for name in _NAMES:
-                if tf.io.gfile.exists(self.join(name)):
-                    raise InputError(
-                        f"{self.path} holds {name} but no run; choose another "
-                        "--model_dir"
-                    )
+        with self._writing():
+            self._refuse_strangers()
             tf.io.gfile.makedirs(self.path)
-            content = {
-                "config": to_dict(config),
-                "versions": _versions(),
-                "commit": _commit(),
-            }
-            self._write_json("config.json", content)
+            self._write_config(config)
+
+    def _refuse_strangers(self) -> None:
+        """Raises InputError for files of a run where there is no run."""
+        for name in _NAMES:
+            if tf.io.gfile.exists(self.join(name)):
+                raise InputError(
+                    f"{self.path} holds {name} but no run; choose another "
+                    "--model_dir"
+                )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except tf.errors.OpError as error:
             raise InputError(
                 f"--model_dir {self.path} cannot be written: {error.message}"
             ) from error
+
+    def _write_config(self, config: Config) -> None:
+        content = {
+            "config": to_dict(config),
+            "versions": _versions(),
+            "commit": _commit(),
+        }
+        self._write_json("config.json", content)
+
+    def _write_labels(self, labels: tuple[str, ...]) -> None:
+        write_text(self.join(LABELS), "".join(f"{x}\n" for x in labels))
+
+    def _read_json(self, name: str, what: str) -> dict[str, Any] | None:
+        path = self.join(name)
+        text = read_text(path)
+        try:
+            return None if text is None else dict(json.loads(text))
+        except (ValueError, TypeError):
+            raise InputError(f"{path} is no {what}; remove it") from None
 
     def keep_metrics_until(self, step: int) -> None:
         """Drops lines of steps that will be done again."""

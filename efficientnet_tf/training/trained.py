@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from efficientnet_tf.data.cut import Cut
-from efficientnet_tf.data.dataset import RecordDataset, number_labels
-from efficientnet_tf.data.labels import read_labels
+from efficientnet_tf.data.dataset import RecordDataset
+from efficientnet_tf.data.labels import read_labels, same_classes
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.networks import Network
@@ -29,6 +29,7 @@ class TrainedModel:
         config: The run's config, or what was made of it since.
         network: The network, every number final.
         labels: Names of the classes in the order of logits.
+        renamed: Whether those were given by hand.
         model: The averaged weights in float32: normalised images to logits.
         raw: The weights as they were trained, not averaged.
         step: Steps done when they were saved.
@@ -37,6 +38,7 @@ class TrainedModel:
     config: Config
     network: Network
     labels: tuple[str, ...]
+    renamed: bool
     model: keras.Model
     raw: keras.Model
     step: int
@@ -55,10 +57,6 @@ class TrainedModel:
             InputError: There are none, or they are not what the config says.
         """
         config = self.config
-        if not config.data.dir:
-            raise InputError(
-                "imported weights come without data: name some by --data_dir"
-            )
         classes = config.model.classes
         if config.evaluate.background and classes:
             classes -= 1
@@ -100,20 +98,18 @@ class TrainedModel:
     def check_labels(self, dataset: RecordDataset) -> int:
         """`first_logit`, with a look at the names of the classes.
 
-        Where either has none but numbers, there is nothing to compare.
+        Names that were given by hand need not be those of the data.
 
         Raises:
             InputError: A data set has other classes than the run.
         """
         first = self.first_logit(dataset)
         ours, theirs = self.labels[first:], dataset.labels
-        nameless = theirs == number_labels(
-            dataset.classes, dataset.first_label
-        ) or self.labels == number_labels(self.network.classes, 0)
-        if not nameless and theirs != ours:
+        if not self.renamed and not same_classes(ours, theirs):
             raise InputError(
-                f"{dataset.path} has the classes {_few(theirs)}; the run was "
-                f"trained on {_few(ours)}"
+                f"{dataset.path} has the classes {_few(theirs)}; those of the "
+                f"run are {_few(ours)}; if they are the same, name them by "
+                "--labels"
             )
         return first
 
@@ -177,6 +173,7 @@ def load_trained(
         config=config,
         network=network,
         labels=names,
+        renamed=bool(labels),
         model=model,
         raw=raw,
         step=int(step.numpy()),

@@ -102,7 +102,8 @@ def test_the_same_bytes_again(dataset, tmp_path, monkeypatch):
 
 def test_once_written_they_are_only_opened(dataset, monkeypatch):
     monkeypatch.setattr(digits, "_build", lambda folder: 1 / 0)
-    assert open_dataset("") == dataset
+    with pytest.raises(InputError, match=r"data\.dir is empty"):
+        open_dataset("")
 
 
 def test_without_the_variable_they_go_to_the_home(tmp_path, monkeypatch):

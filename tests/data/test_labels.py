@@ -2,10 +2,16 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
-from efficientnet_tf.data.labels import imagenet_labels, read_labels
+from efficientnet_tf.data import labels as module
+from efficientnet_tf.data.labels import (
+    imagenet_labels,
+    read_labels,
+    same_classes,
+)
 from efficientnet_tf.errors import InputError
 
 THREE = ("tench, Tinca tinca", "goldfish", "crane")
@@ -122,3 +128,24 @@ def test_imagenet_with_its_background(tmp_path):
     assert read_labels("imagenet", 1001) == with_background
     with pytest.raises(InputError, match="needs 10$"):
         read_labels("imagenet", 10)
+
+
+def test_which_names_can_be_of_the_same_classes():
+    lines = (Path(module.__file__).parent / "imagenet_labels.txt").read_text()
+    pairs = [line.split("\t") for line in lines.splitlines()]
+    synsets = tuple(synset for synset, _ in pairs)
+    words = imagenet_labels(1000)
+    assert same_classes(synsets, words)
+    assert not same_classes(synsets[::-1], words)
+    assert same_classes(tuple(map(str, range(1, 1001))), words)
+    assert same_classes(("0", "1"), ("cat", "dog"))
+    assert not same_classes(("0", "2"), ("cat", "dog"))
+    assert not same_classes(("cat", "dog"), ("dog", "cat"))
+    assert not same_classes(("cat",), ("cat", "dog"))
+
+
+def test_a_label_of_two_lines_is_refused(tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text('{"0": "cat\\nkitten", "1": "dog"}')
+    with pytest.raises(InputError, match="line break in the label"):
+        read_labels(str(path), 2)

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from efficientnet_tf import InputError, LoadReport, load_tf1_checkpoint
 from efficientnet_tf.modeling.build import build
-from efficientnet_tf.modeling.tf1_checkpoint import tf1_classes
+from efficientnet_tf.modeling.tf1_checkpoint import open_tf1_checkpoint
+from efficientnet_tf.modeling.tf1_names import OriginalName, original_names
 
 EMA = "/ExponentialMovingAverage"
 TOLERANCE = 1e-3
@@ -231,7 +232,8 @@ def test_every_form_of_a_path(
     load_tf1_checkpoint(model, str(paths[form]))
     expected = lite0[f"{LITE0}/stem/conv2d/kernel"][0, 0, 0, 0]
     assert first_kernel(model) == expected
-    assert tf1_classes(str(paths[form])) == 1000
+    with open_tf1_checkpoint(str(paths[form])) as checkpoint:
+        assert checkpoint.classes == 1000
 
 
 def test_the_state_file_chooses_among_many(saved: Path, lite0: Tensors) -> None:
@@ -258,7 +260,8 @@ def test_a_head_of_other_classes_is_left_fresh(
         f"{LITE0}/head/dense/bias": np.ones(there, "float32"),
     }
     path = write(tmp_path / "model.ckpt", lite0)
-    assert tf1_classes(path) == there
+    with open_tf1_checkpoint(path) as checkpoint:
+        assert checkpoint.classes == there
     model = build(LITE0, pixels=32, classes=here)
     report = load_tf1_checkpoint(model, path)
     complete(report, model, lite0)
@@ -351,7 +354,7 @@ def test_what_is_no_checkpoint(
     (saved / "model.ckpt-1.index").write_text("text")
     assert_refused(model, saved, "no checkpoint that can be read")
     (tmp_path / "archive.tar.gz").write_text("text")
-    assert_refused(model, tmp_path / "archive.tar.gz", "no whole archive")
+    assert_refused(model, tmp_path / "archive.tar.gz", "cannot be unpacked")
     assert_refused(model, tmp_path / "none.tar.gz", "cannot be read")
 
 
@@ -361,7 +364,7 @@ def test_what_is_not_whole(saved: Path, model: keras.Model) -> None:
         file.add(saved, LITE0)
     content = archive.read_bytes()
     archive.write_bytes(content[: len(content) // 2])
-    assert_refused(model, archive, "no whole archive")
+    assert_refused(model, archive, "cannot be unpacked")
 
     data = saved / "model.ckpt-1.data-00000-of-00001"
     content = data.read_bytes()
@@ -369,6 +372,82 @@ def test_what_is_not_whole(saved: Path, model: keras.Model) -> None:
     assert_refused(model, saved, "lacks the values of")
     data.unlink()
     assert_refused(model, saved, "not all of model.ckpt-1.data")
+
+
+def test_a_run_of_the_project_is_no_checkpoint(
+    tmp_path: Path, model: keras.Model
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "step-0.index").write_text("")
+    assert_refused(model, tmp_path, "is a run of this project.*--init_from")
+
+
+def test_a_folder_that_reads_like_a_pattern(
+    tmp_path: Path, lite0: Tensors, model: keras.Model
+) -> None:
+    folder = tmp_path / "ck[1]"
+    folder.mkdir()
+    write(tmp_path / "model.ckpt", lite0)
+    for path in tmp_path.glob("model.ckpt*"):
+        path.rename(folder / path.name)
+    assert_refused(model, folder, "takes the name for a pattern")
+
+
+def test_names_of_v2() -> None:
+    # Source: google/automl efficientnetv2/effnetv2_model.py at 2fb46e7.
+    names = original_names(build("efficientnetv2-b0", pixels=32, classes=10))
+    for path, name, shape in (
+        ("stem_conv/kernel", "stem/conv2d/kernel", (3, 3, 3, 32)),
+        (
+            "block1a_project_conv/kernel",
+            "blocks_0/conv2d/kernel",
+            (3, 3, 32, 16),
+        ),
+        (
+            "block1a_project_bn/gamma",
+            "blocks_0/tpu_batch_normalization/gamma",
+            (16,),
+        ),
+        (
+            "block2a_expand_conv/kernel",
+            "blocks_1/conv2d/kernel",
+            (3, 3, 16, 64),
+        ),
+        (
+            "block2a_project_conv/kernel",
+            "blocks_1/conv2d_1/kernel",
+            (1, 1, 64, 32),
+        ),
+        (
+            "block2a_project_bn/beta",
+            "blocks_1/tpu_batch_normalization_1/beta",
+            (32,),
+        ),
+        (
+            "block4a_expand_conv/kernel",
+            "blocks_5/conv2d/kernel",
+            (1, 1, 48, 192),
+        ),
+        (
+            "block4a_dwconv/kernel",
+            "blocks_5/depthwise_conv2d/depthwise_kernel",
+            (3, 3, 192, 1),
+        ),
+        ("block4a_se_reduce/bias", "blocks_5/se/conv2d/bias", (12,)),
+        (
+            "block4a_se_expand/kernel",
+            "blocks_5/se/conv2d_1/kernel",
+            (1, 1, 12, 192),
+        ),
+        (
+            "block4a_project_bn/moving_mean",
+            "blocks_5/tpu_batch_normalization_2/moving_mean",
+            (96,),
+        ),
+        ("top_conv/kernel", "head/conv2d/kernel", (1, 1, 192, 1280)),
+        ("predictions/bias", "head/dense/bias", (10,)),
+    ):
+        assert names[path] == OriginalName(name, shape)
 
 
 def test_what_the_project_itself_has_saved(
@@ -392,4 +471,4 @@ def test_an_archive_cannot_write_elsewhere(
     with tarfile.open(archive, "w:gz") as file:
         file.add(saved, f"../../{LITE0}")
     shutil.rmtree(saved)
-    assert_refused(model, archive, "no whole archive")
+    assert_refused(model, archive, "cannot be unpacked")
