@@ -16,6 +16,7 @@ from efficientnet_tf.training.config_files import load_config, override
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     ROOT / "README.md",
+    ROOT / "docs/networks.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "main.py",
     ROOT / "edgetpu" / "__main__.py",
