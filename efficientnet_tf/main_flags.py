@@ -55,7 +55,8 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_bool(
         "ema",
         True,
-        "import: averaged weights, where the checkpoint has some.",
+        "import: averaged weights, where the checkpoint has some; --noema for "
+        "the raw ones.",
         flag_values=given,
     )
     text("from", "prepare: the folder of class folders.")
