@@ -52,6 +52,7 @@ cannot read an image it says why, answers the others, and ends with 1.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -102,6 +103,7 @@ def train(given: flags.FlagValues) -> None:
 def evaluate(given: flags.FlagValues) -> None:
     """Evaluates a trained network."""
     path, config = _present_run(given, "data", "evaluate")
+    _check_data(config)
 
     from efficientnet_tf.evaluate import evaluate
     from efficientnet_tf.training.strategy import make_strategy
@@ -124,16 +126,19 @@ def predict(given: flags.FlagValues, images: Sequence[str]) -> None:
         raise InputError("predict: name at least one image file")
     path, config = _present_run(given, "data", "evaluate")
 
+    from efficientnet_tf.files import make_folder
     from efficientnet_tf.predict import plot_paths, predict
     from efficientnet_tf.training.trained import load_trained
 
+    plots = plot_paths(given.save_plot, images) if given.save_plot else []
     trained = load_trained(
         path,
         config,
         checkpoint=config.evaluate.checkpoint,
         labels=given.labels,
     )
-    plots = plot_paths(given.save_plot, images) if given.save_plot else []
+    if plots:
+        make_folder(os.path.dirname(plots[0]) or ".", "--save_plot")
     answers = []
     for answer in predict(trained, images):
         answers.append(answer)
@@ -182,6 +187,13 @@ def import_(given: flags.FlagValues) -> None:
             "trained; to import others, --set model.fused_stride=expand",
             file=sys.stderr,
         )
+    if account.fresh:
+        print(
+            f"the classifier is untrained ({next(iter(account.fresh.values()))}"
+            f"): what it says is chance; train it by --init_from="
+            f"{given.model_dir}",
+            file=sys.stderr,
+        )
     imported = run_config(given.model_dir)
     facts = report.import_facts(imported, given.model_dir, account)
     _show(given, facts, report.figures(facts["model"], report.rows_of(facts)))
@@ -190,6 +202,7 @@ def import_(given: flags.FlagValues) -> None:
 def export(given: flags.FlagValues) -> None:
     """Writes a trained network for other programs and for Coral."""
     path, config = _present_run(given, "data", "export")
+    _check_data(config)
 
     from efficientnet_tf.training.model_dir import ModelDir
 
@@ -353,6 +366,14 @@ def _present_run(given: flags.FlagValues, *sections: str) -> tuple[str, Config]:
     return path, override(run_config(path), settings)
 
 
+def _check_data(config: Config) -> None:
+    """Raises InputError where an imported run has not been given data."""
+    if not config.data.dir:
+        raise InputError(
+            "imported weights come without data: name some by --data_dir"
+        )
+
+
 def _export(
     given: flags.FlagValues, config: Config, model_dir: str, out: str
 ) -> dict[str, Any]:
@@ -366,15 +387,20 @@ def _export(
         model_dir, config, checkpoint=checkpoint, labels=given.labels
     )
     dataset = trained.open_data()
+    try:
+        exported = export_int8(
+            trained,
+            dataset,
+            out,
+            calibration_images=config.export.calibration_images,
+            verify_images=config.export.verify_images,
+            compiler=given.compiler or None,
+        )
+    except RunError:
+        # What the compiler refuses is no reason to keep this file back.
+        export_keras(trained, out)
+        raise
     keras_file = export_keras(trained, out)
-    exported = export_int8(
-        trained,
-        dataset,
-        out,
-        calibration_images=config.export.calibration_images,
-        verify_images=config.export.verify_images,
-        compiler=given.compiler or None,
-    )
     return report.export_facts(exported.to_dict(), [keras_file], out)
 
 

@@ -31,6 +31,11 @@ def run(program: str, work: Callable[[], None]) -> int:
     _quiet_tensorflow()
     try:
         work()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has enough; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (InputError, RunError) as error:
         print(f"{program}: {_shown(error)}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1

@@ -24,6 +24,9 @@ def near(word: str, options: Iterable[str]) -> str:
         `"did you mean a, b?"`, or `"there is: a, b, c"` where nothing is near.
     """
     options = list(options)
+    ending = [option for option in options if option.endswith(f"-{word}")]
+    if len(ending) == 1:
+        return f"did you mean {ending[0]}?"
     close = difflib.get_close_matches(word, options, n=3, cutoff=0.5)
     if close:
         return f"did you mean {', '.join(close)}?"

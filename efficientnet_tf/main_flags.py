@@ -37,8 +37,8 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_multi_string(
         "set",
         [],
-        "SECTION.FIELD=VALUE, as often as needed; see "
-        "efficientnet_tf/training/config.py.",
+        "SECTION.FIELD=VALUE, for each field in a flag of its own: see "
+        "efficientnet_tf/training/config.py",
         flag_values=given,
     )
     flags.DEFINE_bool(

@@ -13,11 +13,12 @@ import tensorflow as tf
 from efficientnet_tf.data.images import read_jpeg
 from efficientnet_tf.data.preprocess import evaluation_image, normalize
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.files import make_folder
 from efficientnet_tf.training.trained import TrainedModel
 
 IMAGES_AT_ONCE = 32
 CLASSES_SAID = 5
+
+_PICTURES = {".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg", ".pdf"}
 
 
 @dataclass(frozen=True)
@@ -81,41 +82,55 @@ def predict(
         answers = iter(_guesses(trained, right) if right else ())
         for path, pixels in zip(some, read, strict=True):
             if isinstance(pixels, str):
-                yield Prediction(path, error=pixels)
+                yield Prediction(_shown(path), error=pixels)
             else:
                 yield Prediction(path, next(answers))
 
 
 def plot_paths(out: str, images: Sequence[str]) -> list[str]:
-    """Where the picture of each prediction goes.
+    """Where the picture of each prediction goes; nothing is made yet.
 
     Args:
-        out: A .png for a single image, or a folder, which is made.
+        out: A .png for a single image, or a folder.
         images: Paths of the images.
 
     Returns:
         A path for each; images of the same name are numbered.
 
     Raises:
-        InputError: There are several images and one .png, or the folder
-            cannot be written.
+        InputError: There are several images and one .png, it ends like
+            another kind of picture, or a plot would replace an image.
     """
-    if out.endswith(".png"):
+    ending = os.path.splitext(out)[1].lower()
+    if ending in _PICTURES:
+        raise InputError(f"--save_plot {out} must end in .png, or be a folder")
+    if ending == ".png":
         if len(images) > 1:
             raise InputError(
                 f"--save_plot {out} holds one image, and {len(images)} were "
                 "given; name a folder"
             )
-        make_folder(os.path.dirname(out) or ".", "--save_plot")
-        return [out]
-    make_folder(out, "--save_plot")
+        paths = [out]
+    else:
+        paths = _numbered(out, images)
+    there = {os.path.realpath(image) for image in images}
+    for path in paths:
+        if os.path.realpath(path) in there:
+            raise InputError(
+                f"--save_plot {out}: {path} is one of the images and would be "
+                "replaced; name another folder"
+            )
+    return paths
+
+
+def _numbered(folder: str, images: Sequence[str]) -> list[str]:
     paths: list[str] = []
     for image in images:
         stem = os.path.splitext(os.path.basename(image))[0]
-        path = os.path.join(out, f"{stem}.png")
+        path = os.path.join(folder, f"{stem}.png")
         number = 2
         while path in paths:
-            path = os.path.join(out, f"{stem}-{number}.png")
+            path = os.path.join(folder, f"{stem}-{number}.png")
             number += 1
         paths.append(path)
     return paths
@@ -123,6 +138,8 @@ def plot_paths(out: str, images: Sequence[str]) -> list[str]:
 
 def _pixels(trained: TrainedModel, path: str) -> tf.Tensor | str:
     """float32 `[pixels, pixels, 3]` on 0..255, or why there are none."""
+    if _shown(path) != path:
+        return "has a name that is no UTF-8"
     try:
         encoded = tf.constant(read_jpeg(path).encoded)
         return evaluation_image(encoded, trained.cut)
@@ -131,6 +148,11 @@ def _pixels(trained: TrainedModel, path: str) -> tf.Tensor | str:
     except tf.errors.OpError as error:
         # Of too few pixels to cut a square out, for one.
         return f"cannot be cut for the network: {error.message}"
+
+
+def _shown(path: str) -> str:
+    """A path as it can be printed, whatever bytes it is of."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _guesses(

@@ -146,7 +146,7 @@ def test_broken_images_do_not_keep_the_others_from_an_answer(
         name: answer["error"]
         for name, answer in zip(broken, answers[1::2], strict=True)
     }
-    assert errors["empty"] == "is empty; give a JPEG or PNG"
+    assert errors["empty"] == "is empty; give a JPEG, PNG, WebP, GIF or BMP"
     assert errors["text"].startswith("is not a picture")
     assert "does not decode" in errors["truncated"]
     assert errors["missing"].startswith("cannot be read")
@@ -216,6 +216,29 @@ def test_pictures_of_several_images(
     assert names == ["plain-2.png", "plain.png"]
 
 
+def test_no_image_is_replaced_by_its_plot(
+    small_run, pictures, tmp_path, capsys
+):
+    image = tmp_path / "plain.png"
+    image.write_bytes((pictures / "plain.png").read_bytes())
+    before = image.read_bytes()
+    for plot in (image, tmp_path):
+        command = ["predict", str(image), f"--model_dir={small_run}"]
+        assert main.main([*command, f"--save_plot={plot}"]) == 2
+        assert "would be replaced" in capsys.readouterr().err
+        assert image.read_bytes() == before
+
+
+def test_a_name_of_other_bytes_is_an_error_of_its_own(
+    small_run, pictures, tmp_path, capsys
+):
+    odd = tmp_path / "odd\udcff.png"
+    odd.write_bytes((pictures / "plain.png").read_bytes())
+    answers, _ = ask(capsys, small_run, odd, pictures / "plain.png", code=1)
+    assert answers[0]["error"] == "has a name that is no UTF-8"
+    assert len(answers[1]["top"]) == 5
+
+
 def test_pictures_that_have_no_place_are_refused(
     small_run, pictures, tmp_path, capsys
 ):
@@ -226,6 +249,7 @@ def test_pictures_that_have_no_place_are_refused(
         (tmp_path / "one.png", "holds one image, and 2 were given"),
         (tmp_path / "file", "cannot be written"),
         (tmp_path / "file" / "in", "cannot be written"),
+        (tmp_path / "plots.jpg", "must end in .png, or be a folder"),
     ):
         command = ["predict", *paths, f"--model_dir={small_run}"]
         assert main.main([*command, f"--save_plot={plot}"]) == 2

@@ -66,14 +66,17 @@ def read_jpeg(path: str) -> EncodedImage:
     except tf.errors.OpError as error:
         raise InputError(f"{path} cannot be read: {error.message}") from error
     if not content:
-        raise InputError(f"{path} is empty; give a JPEG or PNG")
+        raise InputError(f"{path} is empty; give a JPEG, PNG, WebP, GIF or BMP")
     try:
         return _as_jpeg(content)
     except UnidentifiedImageError:
-        reason = "is not a picture, or not a whole one; give a JPEG or PNG"
+        reason = (
+            "is not a picture, or not a whole one; give a JPEG, PNG, WebP, GIF "
+            "or BMP"
+        )
     # Pillow's decoders raise whatever a broken file makes them stumble over.
     except Exception as error:
-        reason = f"does not decode: {error}; give a whole JPEG or PNG"
+        reason = f"does not decode: {error}; give a whole file"
     raise InputError(f"{path} {reason}")
 
 

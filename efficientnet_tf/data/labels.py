@@ -142,6 +142,11 @@ def _parse(text: str) -> tuple[str, ...]:
         raise InputError("is empty: it has 0 labels")
     if text.lstrip().startswith("{"):
         return _from_map(text)
+    if text.lstrip().startswith("["):
+        raise InputError(
+            "is a JSON list; write a label on each line, or a map from numbers "
+            "to labels"
+        )
     lines = [line.strip() for line in text.rstrip().split("\n")]
     if "" in lines:
         raise InputError(

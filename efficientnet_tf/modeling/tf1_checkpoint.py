@@ -19,6 +19,7 @@ from efficientnet_tf.modeling.tf1_names import (
     canonical,
     original_names,
 )
+from efficientnet_tf.networks import variants
 
 _HEAD = re.compile(r"head/dense/(kernel|bias)")
 _KERNEL = "head/dense/kernel"
@@ -234,7 +235,8 @@ class _Plan:
     def _of(self) -> str:
         """The network that the checkpoint says it is of."""
         scope = next(iter(self._reader.tensors.values())).partition("/")[0]
-        return f" (its tensors are named {scope}/...)"
+        cure = f"; try --model={scope}" if scope in variants() else ""
+        return f" (its tensors are named {scope}/...{cure})"
 
     def _why_not(self, name: str) -> str:
         reason = _of_training(name)

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from efficientnet_tf.errors import InputError
 
-_ARCHIVE = re.compile(r".*\.(tar|tgz|tar\.gz)")
+_ARCHIVE = re.compile(r".*\.(tar|tgz|tbz2|txz|tar\.(gz|bz2|xz))")
 _PART = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
 _NAMED = re.compile(r'model_checkpoint_path: *"([^"]*)"')
 
@@ -62,8 +62,8 @@ def _extract(path: str, folder: str) -> None:
         OSError,
     ) as error:
         raise InputError(
-            f"{path} cannot be unpacked as a whole archive: {error}; fetch it "
-            "again"
+            f"{path} cannot be unpacked as a whole archive: "
+            f"{str(error).splitlines()[0]}; fetch it again"
         ) from error
 
 

@@ -41,7 +41,8 @@ def check_source(run: Run) -> None:
     if config is None:
         raise InputError(
             f"train.init_from {source} has no config.json; name the directory "
-            f'of a run, or "{IMAGENET}"'
+            f'of a run, or "{IMAGENET}"; of a checkpoint of the original, '
+            "`python main.py import` makes one"
         )
     _check_network(source, config.network(), run.network)
     if latest(directory.checkpoints) is None:

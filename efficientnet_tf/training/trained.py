@@ -29,19 +29,19 @@ class TrainedModel:
         config: The run's config, or what was made of it since.
         network: The network, every number final.
         labels: Names of the classes in the order of logits.
-        renamed: Whether those were given by hand.
         model: The averaged weights in float32: normalised images to logits.
         raw: The weights as they were trained, not averaged.
         step: Steps done when they were saved.
+        renamed: Whether the labels were given by hand.
     """
 
     config: Config
     network: Network
     labels: tuple[str, ...]
-    renamed: bool
     model: keras.Model
     raw: keras.Model
     step: int
+    renamed: bool = False
 
     @property
     def cut(self) -> Cut:
@@ -90,8 +90,9 @@ class TrainedModel:
         if ours - first != theirs:
             besides = " besides its background" if first else ""
             raise InputError(
-                f"{dataset.path} has the classes {_few(dataset.labels)}; the "
-                f"network has {_few(self.labels[first:])}{besides}"
+                f"{dataset.path} has {_few(dataset.labels)}; the network has "
+                f"{_few(self.labels[first:])}{besides}; name other data by "
+                "--data_dir, or train on these by --init_from"
             )
         return first
 
@@ -107,9 +108,8 @@ class TrainedModel:
         ours, theirs = self.labels[first:], dataset.labels
         if not self.renamed and not same_classes(ours, theirs):
             raise InputError(
-                f"{dataset.path} has the classes {_few(theirs)}; those of the "
-                f"run are {_few(ours)}; if they are the same, name them by "
-                "--labels"
+                f"{dataset.path} has {_few(theirs)}; the run has "
+                f"{_few(ours)}; if they are the same, name them by --labels"
             )
         return first
 
@@ -173,10 +173,10 @@ def load_trained(
         config=config,
         network=network,
         labels=names,
-        renamed=bool(labels),
         model=model,
         raw=raw,
         step=int(step.numpy()),
+        renamed=bool(labels),
     )
 
 
@@ -198,5 +198,6 @@ def _labels(
 
 
 def _few(labels: tuple[str, ...]) -> str:
-    rest = " ..." if len(labels) > 3 else ""
-    return f"{', '.join(labels[:3])}{rest} ({len(labels)} in all)"
+    rest = ", ..." if len(labels) > 3 else ""
+    some = ", ".join(repr(label) for label in labels[:3])
+    return f"{len(labels)} classes ({some}{rest})"

@@ -147,12 +147,14 @@ def test_wrong_arguments_write_nothing(lite, dataset, tmp_path):
     with pytest.raises(InputError, match="calibration_images -1 must be"):
         exported(lite, dataset, out, calibration_images=-1)
     others = dataclasses.replace(dataset, labels=("a", "b", "c", "d"))
-    with pytest.raises(InputError, match="has the classes a, b, c"):
+    with pytest.raises(
+        InputError, match=r"has 4 classes \('a', 'b', 'c', ...\)"
+    ):
         exported(lite, others, out)
     assert not out.exists()
 
 
 def test_a_folder_that_cannot_be(lite, dataset, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be made a folder"):
+    with pytest.raises(InputError, match="cannot be written"):
         exported(lite, dataset, tmp_path / "file" / "out")
