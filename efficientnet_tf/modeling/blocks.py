@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import keras
 
 from efficientnet_tf.modeling.layers import BatchNorm, Dropout, Pointwise
-from efficientnet_tf.networks import Activation, Block
+from efficientnet_tf.networks import Activation, Block, HeadInit
 
 BATCH_NORM_EPSILON = 1e-3
 
@@ -33,6 +34,14 @@ LAYERS: dict[Layers, Kinds] = {
     "training": Kinds(BatchNorm, Dropout, Pointwise),
 }
 
+HEAD_INITS: dict[HeadInit, Callable[[], keras.initializers.Initializer]] = {
+    # Within 1 / sqrt(classes) of zero: wide where there are few classes.
+    "uniform": lambda: keras.initializers.VarianceScaling(
+        1 / 3, mode="fan_out", distribution="uniform"
+    ),
+    "zeros": keras.initializers.Zeros,
+}
+
 _ACTIVATIONS: dict[Activation, str] = {
     "swish": "silu",
     "relu": "relu",
@@ -45,17 +54,20 @@ class Maker:
     """Makes the layers of one network; x is `[batch, height, width, c]`.
 
     Initial weights are the original's: normal, untruncated, by fan-out (a
-    depthwise kernel counts one output), and uniform for the classifier.
+    depthwise kernel counts one output), and uniform for the classifier, unless
+    it is to start at zero.
 
     Attributes:
         momentum: Of batch norm.
         policy: Keras's dtype policy of all layers but the classifier.
         kinds: Which layers are taken.
+        head_init: How the classifier's kernel starts.
     """
 
     momentum: float
     policy: keras.DTypePolicy
     kinds: Kinds
+    head_init: HeadInit
 
     def block(self, x: keras.KerasTensor, block: Block) -> keras.KerasTensor:
         """A mobile inverted bottleneck, fused or not, CondConv or not."""
@@ -246,9 +258,7 @@ class Maker:
         """The classifier, in float32."""
         return keras.layers.Dense(
             classes,
-            kernel_initializer=keras.initializers.VarianceScaling(
-                1 / 3, mode="fan_out", distribution="uniform"
-            ),
+            kernel_initializer=HEAD_INITS[self.head_init](),
             dtype="float32",
             name=name,
         )(x)

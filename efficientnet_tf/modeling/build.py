@@ -7,8 +7,14 @@ from typing import Literal
 import keras
 
 from efficientnet_tf.errors import InputError, near
-from efficientnet_tf.modeling.blocks import LAYERS, Layers, Maker
-from efficientnet_tf.networks import HEAD, FusedStride, Network, network
+from efficientnet_tf.modeling.blocks import HEAD_INITS, LAYERS, Layers, Maker
+from efficientnet_tf.networks import (
+    HEAD,
+    FusedStride,
+    HeadInit,
+    Network,
+    network,
+)
 
 BATCH_NORM_MOMENTUM = 0.99
 
@@ -26,6 +32,7 @@ def build(
     dtype: str | keras.DTypePolicy | None = None,
     layers: Layers = "keras",
     fused_stride: FusedStride = "expand",
+    head_init: HeadInit = "uniform",
     endpoints: bool = False,
     weights: Literal["imagenet"] | None = None,
 ) -> keras.Model:
@@ -54,6 +61,8 @@ def build(
             same, name by name.
         fused_stride: Which convolution of a fused block carries its stride;
             see `efficientnet_tf.network`.
+        head_init: How the classifier's kernel starts: "uniform" as the
+            original's, or "zeros", which says the same of all classes.
         endpoints: Whether the outputs are a dictionary for detection and
             segmentation: `reduction_1` to `reduction_5`, the last features at
             a half to a 32nd of the image's side (rounded up), then
@@ -90,6 +99,7 @@ def build(
         batch_norm_momentum=batch_norm_momentum,
         dtype=dtype,
         layers=layers,
+        head_init=head_init,
         endpoints=endpoints,
     )
     if weights == "imagenet":
@@ -110,6 +120,7 @@ def build_network(
     batch_norm_momentum: float = BATCH_NORM_MOMENTUM,
     dtype: str | keras.DTypePolicy | None = None,
     layers: Layers = "keras",
+    head_init: HeadInit = "uniform",
     endpoints: bool = False,
 ) -> keras.Model:
     """Builds a resolved network; see `build` for the arguments."""
@@ -122,10 +133,15 @@ def build_network(
         )
     if layers not in LAYERS:
         raise InputError(f"unknown layers {layers!r}: {near(layers, LAYERS)}")
+    if head_init not in HEAD_INITS:
+        raise InputError(
+            f"unknown head_init {head_init!r}: {near(head_init, HEAD_INITS)}"
+        )
     make = Maker(
         momentum=batch_norm_momentum,
         policy=keras.dtype_policies.get(dtype or keras.config.dtype_policy()),
         kinds=LAYERS[layers],
+        head_init=head_init,
     )
     shape = (network.pixels, network.pixels, channels)
     images = keras.Input(shape, batch_size=batch_size, name="images")

@@ -13,6 +13,7 @@ from efficientnet_tf.networks.stages import (
     Activation,
     Alias,
     FusedStride,
+    HeadInit,
     Normalization,
     NormalizationName,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Block",
     "Cost",
     "FusedStride",
+    "HeadInit",
     "Network",
     "Normalization",
     "NormalizationName",

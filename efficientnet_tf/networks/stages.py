@@ -9,6 +9,7 @@ Kind = Literal["mbconv", "fused"]
 Activation = Literal["swish", "relu", "relu6"]
 FusedStride = Literal["expand", "project"]
 Rounding = Literal["lose_a_tenth_at_most", "nearest"]
+HeadInit = Literal["uniform", "zeros"]
 NormalizationName = Literal["imagenet", "centered127", "centered128", "unit"]
 
 IMAGENET_CLASSES = 1000

@@ -14,6 +14,7 @@ from efficientnet_tf.data.cut import CropRule, Cut, ResizeKernel
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.networks import (
     FusedStride,
+    HeadInit,
     Network,
     NormalizationName,
     network,
@@ -47,6 +48,9 @@ class ModelConfig:
         batch_norm_momentum: Weight of the past in the moving statistics.
         fused_stride: Which convolution of a fused block carries its stride;
             the EdgeTPU weights published in 2019 were trained with "project".
+        head_init: How the classifier's kernel starts: "uniform" within
+            1 / sqrt(classes) of zero, as the original's, or "zeros". With few
+            classes the former begins with large and wrong logits.
     """
 
     name: str = "efficientnet-b0"
@@ -56,6 +60,7 @@ class ModelConfig:
     drop_path: float | None = None
     batch_norm_momentum: float = 0.99
     fused_stride: FusedStride = "expand"
+    head_init: HeadInit = "uniform"
 
     def __post_init__(self) -> None:
         """Refuses what no network can have."""

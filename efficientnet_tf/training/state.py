@@ -67,6 +67,7 @@ def create_state(network: Network, config: Config, policy: str) -> TrainState:
             batch_norm_momentum=config.model.batch_norm_momentum,
             dtype=policy,
             layers="training",
+            head_init=config.model.head_init,
         )
 
     model = averaged = make()

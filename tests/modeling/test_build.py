@@ -220,6 +220,8 @@ def test_bad_input_is_refused_before_anything_is_built() -> None:
         build("efficientnet-b0", batch_size=0)
     with pytest.raises(InputError, match="layers"):
         build("efficientnet-b0", layers="replicate")
+    with pytest.raises(InputError, match="head_init 'zero': did you mean"):
+        build("efficientnet-b0", head_init="zero")
     with pytest.raises(InputError, match="batch_norm_momentum"):
         build("efficientnet-b0", batch_norm_momentum=1.5)
 
@@ -437,3 +439,10 @@ def test_round_trips_in_a_new_process(
         rtol=1e-5,
         atol=1e-6,
     )
+
+
+def test_a_classifier_that_starts_at_zero() -> None:
+    model = build(QUICK, pixels=SMALL, classes=10, head_init="zeros")
+    images = np.random.default_rng(0).normal(size=(2, SMALL, SMALL, 3))
+    assert not np.asarray(model(images.astype("float32"))).any()
+    assert np.asarray(model.get_layer("top_conv").kernel).any()
