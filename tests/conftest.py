@@ -11,12 +11,16 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from gcs import LocalGcs
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
@@ -181,6 +185,18 @@ def small_run(
         )
         train(override(Config(), settings), str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGcs]:
+    """A local stand-in for Google Cloud Storage, with gs://bucket in it.
+
+    Only processes that are begun with its environment see it.
+    """
+    from gcs import LocalGcs
+
+    with closing(LocalGcs(tmp_path_factory.mktemp("gcs"), "bucket")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

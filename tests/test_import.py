@@ -137,6 +137,17 @@ def test_told_otherwise_the_stride_stays(
     assert kept["config"]["model"]["fused_stride"] == "expand"
 
 
+def test_weights_of_one_kind_are_evaluated(
+    published, checkpoint, small_data, tmp_path, capsys
+):
+    folder = f"--model_dir={tmp_path / 'imported'}"
+    source = f"--checkpoint={checkpoint}"
+    run(capsys, "import", f"--model={published}", source, folder, "--noema")
+    data = f"--data_dir={small_data['part']}"
+    result = json.loads(run(capsys, "evaluate", folder, data, "--json").out)
+    assert result["raw_top1"] == result["top1"]
+
+
 def contents(folder):
     """Every file below a folder."""
     return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}

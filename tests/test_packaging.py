@@ -86,7 +86,10 @@ def test_the_test_extra_is_enough_for_the_tests(
     metadata: dict[str, Any],
 ) -> None:
     extras = metadata["extras_require"]
-    assert _names(extras["test"]) == _names(extras["cpu"]) | {"pytest"}
+    assert _names(extras["test"]) == _names(extras["cpu"]) | {
+        "pytest",
+        "trustme",
+    }
     assert _names(extras["test"]) < _names(extras["dev"])
 
 

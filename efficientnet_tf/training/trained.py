@@ -160,7 +160,7 @@ def load_trained(
     names = _labels(directory, network, config, labels)
     model = build_network(network, dtype="float32")
     raw = model
-    if config.train.average_decay:
+    if _has_raw(directory, config):
         raw = build_network(network, dtype="float32")
     step = tf.Variable(0, dtype=tf.int64)
     contents = tf.train.Checkpoint(
@@ -178,6 +178,12 @@ def load_trained(
         step=int(step.numpy()),
         renamed=bool(labels),
     )
+
+
+def _has_raw(directory: ModelDir, config: Config) -> bool:
+    """Whether a run keeps raw weights beside the averaged ones."""
+    imported = directory.imported()
+    return bool(imported["raw"] if imported else config.train.average_decay)
 
 
 def _labels(
