@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Literal
 
 import keras
@@ -17,6 +18,8 @@ from efficientnet_tf.networks import (
 )
 
 BATCH_NORM_MOMENTUM = 0.99
+
+_RECURSION = 10_000
 
 
 def build(
@@ -163,7 +166,7 @@ def build_network(
             x = make.drop(x, "top_dropout", network.dropout)
         x = make.dense(x, HEAD, network.classes)
     if not endpoints:
-        return keras.Model(images, x, name=network.name)
+        return _model(images, x, network.name)
     outputs = {
         f"reduction_{number}": tensor
         for number, tensor in enumerate(reductions, 1)
@@ -171,4 +174,22 @@ def build_network(
     outputs["pooled_features"] = pooled
     if network.classes:
         outputs["logits"] = x
-    return keras.Model(images, outputs, name=network.name)
+    return _model(images, outputs, network.name)
+
+
+def _model(
+    images: keras.KerasTensor,
+    outputs: keras.KerasTensor | dict[str, keras.KerasTensor],
+    name: str,
+) -> keras.Model:
+    """A functional model, however deep.
+
+    Keras walks the graph by recursion, a call or two for each layer:
+    EfficientNetV2-XL has more of them in a row than Python allows by itself.
+    """
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _RECURSION))
+    try:
+        return keras.Model(images, outputs, name=name)
+    finally:
+        sys.setrecursionlimit(before)
