@@ -73,7 +73,7 @@ def randomized() -> Callable[[keras.Model], None]:
     """Gives batch norms statistics that a forgotten one would show.
 
     Wilder ones blow a rounding error of a deep network up to the size of the
-    logits.
+    logits; so would the sums of many residual branches that are not damped.
     """
 
     def randomize(model: keras.Model) -> None:
@@ -81,9 +81,10 @@ def randomized() -> Callable[[keras.Model], None]:
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 shape = layer.gamma.shape
+                damping = 0.3 if layer.name.endswith("project_bn") else 1.0
                 layer.set_weights(
                     [
-                        rng.uniform(0.7, 1.1, shape),
+                        damping * rng.uniform(0.7, 1.1, shape),
                         rng.normal(0, 0.05, shape),
                         rng.normal(0, 0.05, shape),
                         rng.uniform(0.5, 1.5, shape),
