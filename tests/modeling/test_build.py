@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -243,37 +239,6 @@ def test_replicated_layers_have_the_same_weights_and_inference(
     )
 
 
-_LOAD = """
-import sys
-import keras, numpy
-model = keras.saving.load_model(sys.argv[1])
-images = numpy.load(sys.argv[2])
-numpy.save(sys.argv[3], model(images, training=False))
-assert not any(name.startswith("efficientnet_tf") for name in sys.modules)
-"""
-
-
-def test_a_saved_model_loads_with_keras_alone(
-    tmp_path: Path, randomized: Callable[[keras.Model], None]
-) -> None:
-    model = build("efficientnet-b0", pixels=64, classes=10)
-    randomized(model)
-    images = np.random.default_rng(0).normal(size=(2, 64, 64, 3))
-    images = images.astype("float32")
-    model.save(tmp_path / "model.keras")
-    np.save(tmp_path / "images.npy", images)
-    files = ["model.keras", "images.npy", "logits.npy"]
-    subprocess.run(
-        [sys.executable, "-c", _LOAD, *files], cwd=tmp_path, check=True
-    )
-    np.testing.assert_allclose(
-        np.load(tmp_path / "logits.npy"),
-        np.asarray(model(images, training=False)),
-        rtol=1e-5,
-        atol=1e-6,
-    )
-
-
 @pytest.mark.parametrize("pixels", [64, 75])
 @pytest.mark.parametrize(
     "name",
@@ -382,63 +347,6 @@ def test_experts_need_no_loop_over_images() -> None:
     assert operations[64] == pytest.approx(operations[1], abs=10)
     # Where the batch is open, every reshape asks for it.
     assert operations[None] < 1.5 * operations[1]
-
-
-_ROUND_TRIP = """
-import sys
-import keras, numpy, tensorflow as tf
-kind, name, file = sys.argv[1:]
-images = numpy.load("images.npy")
-if kind == "keras":
-    model = keras.saving.load_model(file)
-    assert not any(n.startswith("efficientnet_tf") for n in sys.modules)
-elif kind == "weights.h5":
-    from efficientnet_tf import build
-    model = build(name, pixels=images.shape[1], classes=10)
-    model.load_weights(file)
-else:
-    loaded = tf.saved_model.load(file)
-    model = loaded.serve
-numpy.save("logits.npy", model(images))
-"""
-
-
-@pytest.mark.parametrize("kind", ["keras", "weights.h5", "saved_model"])
-@pytest.mark.parametrize(
-    "name",
-    ["efficientnet-condconv-b0-4e", "efficientnet-x-b0", "efficientnetv2-b0"],
-)
-def test_round_trips_in_a_new_process(
-    name: str,
-    kind: str,
-    tmp_path: Path,
-    randomized: Callable[[keras.Model], None],
-) -> None:
-    model = build(name, pixels=SMALL, classes=10)
-    randomized(model)
-    images = np.random.default_rng(0).normal(size=(2, SMALL, SMALL, 3))
-    images = images.astype("float32")
-    np.save(tmp_path / "images.npy", images)
-    file = str(tmp_path / f"model.{kind}")
-    if kind == "keras":
-        model.save(file)
-    elif kind == "weights.h5":
-        model.save_weights(file)
-    else:
-        model.export(file, verbose=False)
-    root = Path(__file__).parents[2]
-    subprocess.run(
-        [sys.executable, "-c", _ROUND_TRIP, kind, name, file],
-        cwd=tmp_path,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
-    )
-    np.testing.assert_allclose(
-        np.load(tmp_path / "logits.npy"),
-        np.asarray(model(images, training=False)),
-        rtol=1e-5,
-        atol=1e-6,
-    )
 
 
 def test_a_classifier_that_starts_at_zero() -> None:
