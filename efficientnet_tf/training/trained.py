@@ -60,7 +60,7 @@ class TrainedModel:
         classes = config.model.classes
         if config.evaluate.background and classes:
             classes -= 1
-        elif config.data.first_label is None:
+        elif config.data.train_images is None:
             # Not the data that the run was trained on: see `open_run`.
             classes = None
         model = replace(config.model, classes=classes)
