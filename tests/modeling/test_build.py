@@ -315,12 +315,12 @@ def test_a_projection_that_strides(
     x = tf.nn.conv2d(x, kernel, strides=2, padding="SAME")
     x = model.get_layer("block2a_project_bn")(x)
     np.testing.assert_allclose(x, tensor("block2a_project_bn"), atol=1e-4)
+    # Even sides, 32 and 38, are sampled elsewhere by the usual placement.
     usual = build("efficientnet-edgetpu-S", pixels=pixels)
     usual.set_weights(model.get_weights())
-    other = np.asarray(usual(images.astype("float32")))
-    differs = np.abs(other - model(images.astype("float32"))).max()
-    # Equal for odd sizes at the first such block, never for all three.
-    assert differs > 1e-3
+    tap = usual.get_layer("block2a_project_bn").output
+    other = keras.Model(usual.input, tap)(images.astype("float32"))
+    assert np.abs(other - x).max() > 0.1 * np.std(x)
 
 
 def test_every_image_has_experts_of_its_own() -> None:
