@@ -52,7 +52,7 @@ TPU = [
     "libtpu==0.0.21",
     "cloud-tpu-client==0.10",
 ]
-TEST = [*CPU, "pytest>=8,<10", "trustme>=1.2,<2"]
+TEST = [*CPU, "pytest>=8,<10", "pytest-xdist>=3.6,<4", "trustme>=1.2,<2"]
 DEV = [*TEST, "mypy>=1.13,<3", "pre-commit>=4,<5", "ruff>=0.9,<1"]
 
 setup(

@@ -88,6 +88,8 @@ def keras_mirror(
     folder = tmp_path / "mirror"
     folder.mkdir()
     cache = str(tmp_path / "cache")
+    # Where the folder is missing, Keras takes one that all processes share.
+    os.mkdir(cache)
     monkeypatch.setenv("KERAS_HOME", cache)
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", cache)
     monkeypatch.setattr(

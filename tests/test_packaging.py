@@ -88,6 +88,7 @@ def test_the_test_extra_is_enough_for_the_tests(
     extras = metadata["extras_require"]
     assert _names(extras["test"]) == _names(extras["cpu"]) | {
         "pytest",
+        "pytest-xdist",
         "trustme",
     }
     assert _names(extras["test"]) < _names(extras["dev"])

@@ -23,7 +23,9 @@ from efficientnet_tf.training.fields import check_types
 from efficientnet_tf.training.freezing import frozen_prefixes
 
 Precision = Literal["auto", "float32", "bfloat16"]
-Schedule = Literal["exponential", "cosine", "constant"]
+Schedule = Literal["exponential", "cosine", "poly", "constant"]
+Optimizer = Literal["rmsprop", "momentum", "sgd", "lars", "adamw", "lamb"]
+Sync = Literal["off", "original", "all"]
 Which = Literal["last", "best"]
 
 # The word of `train.init_from` for the weights that Keras publishes.
@@ -92,6 +94,13 @@ class DataConfig:
             "legacy_bicubic" is TensorFlow 1's, behind all published figures;
             "bicubic", "bilinear" and "area" are those of `tf.image.resize`,
             without antialiasing.
+        mixup: Both parameters of the beta distribution by which two training
+            images and their labels are blended; 0 for none.
+        cutmix: The same of the share of an image that a patch of another one
+            replaces. Where both are given, each has half of the batches.
+        holdout_shards: How many of the first training files are taken for
+            validation in place of the validation files; the original's
+            published training held out 20 of 1024 to choose checkpoints by.
         normalization: What is done to pixels before the network, also in
             training: "imagenet" by ImageNet's mean and deviation by channel,
             "centered127" (x - 127) / 128, "centered128" (x - 128) / 128,
@@ -107,11 +116,16 @@ class DataConfig:
     flip: bool = True
     crop: CropRule = "pad32"
     resize: ResizeKernel = "legacy_bicubic"
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    holdout_shards: int = 0
     normalization: NormalizationName | None = None
 
     def __post_init__(self) -> None:
         """Refuses what no data can have."""
         check_types("data", self)
+        for name in ("mixup", "cutmix", "holdout_shards"):
+            _at_least(f"data.{name}", getattr(self, name), 0)
         _share("data.min_crop_area", self.min_crop_area, highest=1.0)
         for name in ("train_images", "validation_images"):
             value = getattr(self, name)
@@ -132,21 +146,44 @@ class TrainConfig:
         batch: Images of one step, all devices together.
         learning_rate_per_256: Peak learning rate for 256 images a step; it
             grows in proportion to the batch.
-        schedule: "exponential" falls in steps, "cosine" ends at zero,
-            "constant" stays.
+        schedule: "exponential" falls in steps, "cosine" ends at zero, "poly"
+            falls by a power to `poly_end`, "constant" stays.
         decay_epochs: Epochs between two steps of "exponential".
         decay_factor: What a step of "exponential" multiplies by.
+        poly_power: Power of "poly".
+        poly_end: Learning rate at its end, whatever the batch.
         warmup_epochs: Epochs of rising linearly from zero, but never more
             than a fifth of the training.
+        optimizer: "rmsprop", "momentum", "sgd" and "lars" have the arithmetic
+            of the original; "adamw" and "lamb" are Keras's.
         rmsprop_decay: Weight of the past in the mean square of gradients.
-        momentum: Weight of the past in the update.
+        momentum: Weight of the past in the update: of "rmsprop", "momentum"
+            and "lars"; the first beta of "adamw" and "lamb".
         rmsprop_epsilon: Added to the mean square, inside the root.
-        weight_decay: Factor of half the squared weights in the loss.
+        lars_coefficient: Of "lars": a layer's step as a share of its weights.
+        lars_weight_decay: Of "lars", which adds it to the gradients of
+            kernels, beside `weight_decay` in the loss.
+        lars_epsilon: Of "lars": added to the norms below the fraction.
+        adam_beta_2: Of "adamw" and "lamb": weight of the past in the mean
+            square of gradients.
+        adam_epsilon: Of "adamw" and "lamb": added to the root.
+        clip_norm: Longest gradient, over all weights and after the sum over
+            replicas; longer ones are scaled down. 0 for any length.
+        weight_decay: Factor of half the squared weights in the loss; with
+            "adamw" and "lamb" the share by which kernels and biases shrink in
+            a step of learning rate 1, apart from the gradient.
         label_smoothing: Share of the target spread over all classes.
         average_decay: Weight of the past in the averaged weights; 0 for no
             averaging.
         precision: What the layers compute in; "auto" is bfloat16 on a TPU and
             float32 elsewhere. Weights, statistics and loss are float32.
+        sync_batch_norm: Among which replicas a batch norm shares its
+            statistics: "all"; "off" for none; "original" for none among up to
+            8, else for groups of an eighth of them, of 8 at least.
+        microbatches: Parts of a batch that are done one after the other, for
+            batches that do not fit; only batch norm sees the difference.
+        remat: Whether blocks are computed once more in the backward pass, so
+            that only what is between them is kept: less memory, more time.
         steps_per_call: Steps that the device does between two reports.
         checkpoint_epochs: Epochs between two checkpoints.
         checkpoints: How many of the newest checkpoints are kept.
@@ -169,14 +206,26 @@ class TrainConfig:
     schedule: Schedule = "exponential"
     decay_epochs: float = 2.4
     decay_factor: float = 0.97
+    poly_power: float = 2.0
+    poly_end: float = 0.1
     warmup_epochs: float = 5.0
+    optimizer: Optimizer = "rmsprop"
     rmsprop_decay: float = 0.9
     momentum: float = 0.9
     rmsprop_epsilon: float = 1e-3
+    lars_coefficient: float = 1e-3
+    lars_weight_decay: float = 1e-5
+    lars_epsilon: float = 0.0
+    adam_beta_2: float = 0.999
+    adam_epsilon: float = 1e-6
+    clip_norm: float = 0.0
     weight_decay: float = 1e-5
     label_smoothing: float = 0.1
     average_decay: float = 0.9999
     precision: Precision = "auto"
+    sync_batch_norm: Sync = "all"
+    microbatches: int = 1
+    remat: bool = False
     steps_per_call: int = 100
     checkpoint_epochs: float = 1.0
     checkpoints: int = 3
@@ -193,22 +242,34 @@ class TrainConfig:
             "learning_rate_per_256",
             "decay_epochs",
             "decay_factor",
+            "poly_power",
             "rmsprop_epsilon",
+            "lars_coefficient",
+            "adam_epsilon",
             "checkpoint_epochs",
             "head_learning_rate_factor",
         ):
             _positive(f"train.{name}", getattr(self, name))
-        for name in ("batch", "steps_per_call", "checkpoints"):
+        for name in ("batch", "microbatches", "steps_per_call", "checkpoints"):
             _at_least(f"train.{name}", getattr(self, name), 1)
         if self.seed > MAX_SEED:
             raise InputError(
                 f"train.seed {self.seed} must be at most {MAX_SEED}"
             )
-        for name in ("warmup_epochs", "weight_decay", "seed"):
+        for name in (
+            "warmup_epochs",
+            "poly_end",
+            "lars_weight_decay",
+            "lars_epsilon",
+            "clip_norm",
+            "weight_decay",
+            "seed",
+        ):
             _at_least(f"train.{name}", getattr(self, name), 0)
         for name in (
             "rmsprop_decay",
             "momentum",
+            "adam_beta_2",
             "label_smoothing",
             "average_decay",
         ):
