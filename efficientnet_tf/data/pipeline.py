@@ -32,6 +32,7 @@ def training_examples(
     start: int = 0,
     part: int = 0,
     parts: int = 1,
+    block: int = 1,
 ) -> tf.data.Dataset:
     """Endless augmented images, every record once an epoch.
 
@@ -43,6 +44,7 @@ def training_examples(
         start: Images of the whole stream, all parts together, to leave out.
         part: Which of the parts of the stream this is.
         parts: Among how many hosts the records are divided.
+        block: How many records in a row go to the same host.
 
     Returns:
         A data set of (float32 `[pixels, pixels, 3]` on 0..255, int32 label
@@ -89,7 +91,9 @@ def training_examples(
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
     records = epochs.flat_map(epoch_records)
-    return records.shard(parts, part).map(
+    if parts > 1:
+        records = records.batch(block).shard(parts, part).unbatch()
+    return records.map(
         example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
 

@@ -10,20 +10,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from efficientnet_tf.modeling.randomness import (
-    in_training_loop,
-    replica_uniform,
-)
+from efficientnet_tf.modeling.moment import present_moment, replica_uniform
 
 
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch norm over the channels of NHWC, with statistics of all replicas.
+    """Batch norm over the channels of NHWC, with statistics of many replicas.
 
-    One replica takes TensorFlow's fused kernel, which Keras 3 never calls;
-    several exchange mean and mean square in one all-reduce (and its gradient
-    in another). Statistics are float32 under any dtype policy. The moving
-    variance is that of the batch, without Bessel's correction, as in the
-    original's cross-replica batch norm.
+    A replica by itself takes TensorFlow's fused kernel, which Keras 3 never
+    calls; several exchange mean and mean square in one all-reduce (and its
+    gradient in another). Statistics are float32 under any dtype policy. The
+    moving ones are those of all replicas, whoever shares in normalising; their
+    variance is without Bessel's correction, as in the original's cross-replica
+    batch norm.
     """
 
     def call(
@@ -31,7 +29,7 @@ class BatchNorm(keras.layers.BatchNormalization):
     ) -> tf.Tensor:
         """Normalises `[batch, height, width, channels]` by channel."""
         if not (training and self.trainable):
-            outputs, _, _ = self._fused(
+            outputs, _ = self._fused(
                 inputs,
                 mean=tf.convert_to_tensor(self.moving_mean),
                 variance=tf.convert_to_tensor(self.moving_variance),
@@ -39,46 +37,72 @@ class BatchNorm(keras.layers.BatchNormalization):
             )
             return outputs
         context = tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1:
-            outputs, mean, variance = self._fused(inputs, is_training=True)
-            variance *= _bessel(inputs)
+        replicas = 1 if context is None else context.num_replicas_in_sync
+        moment = present_moment()
+        group = (moment and moment.norm_group) or replicas
+        if group == 1:
+            outputs, statistics = self._fused(inputs, is_training=True)
+            if replicas > 1:
+                statistics = context.all_reduce(
+                    tf.distribute.ReduceOp.MEAN, tf.stop_gradient(statistics)
+                )
         else:
-            outputs, mean, variance = self._synchronized(inputs, context)
-        self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, variance)
+            outputs, statistics = self._shared(inputs, context, group)
+        # Whoever computes a block once more has counted it before.
+        if not (moment and moment.recomputing):
+            mean, variance = tf.unstack(statistics)
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance)
         return outputs
 
     def _fused(
-        self, inputs: tf.Tensor, **statistics: Any
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return tf.compat.v1.nn.fused_batch_norm(
+        self, inputs: tf.Tensor, *, is_training: bool, **statistics: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Outputs, and mean and variance of the batch as `[2, channels]`."""
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs,
             scale=tf.convert_to_tensor(self.gamma),
             offset=tf.convert_to_tensor(self.beta),
             epsilon=self.epsilon,
+            is_training=is_training,
             **statistics,
         )
+        return outputs, tf.stack([mean, variance * _bessel(inputs)])
 
-    def _synchronized(
-        self, inputs: tf.Tensor, context: tf.distribute.ReplicaContext
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _shared(
+        self,
+        inputs: tf.Tensor,
+        context: tf.distribute.ReplicaContext,
+        group: int,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `_fused`, normalised by what a group of replicas sees.
+
+        Each group has a row in what all replicas add up, so that one exchange
+        serves any grouping on any kind of device.
+        """
         values = tf.cast(inputs, tf.float32)
         axes = [0, 1, 2]
+        # Replicas hold equal shares of the batch: the mean of means is right.
         local = tf.stack(
             [
                 tf.reduce_mean(values, axes),
                 tf.reduce_mean(tf.square(values), axes),
             ]
         )
-        # Replicas hold equal shares of the batch: the mean of means is right.
-        mean, square = tf.unstack(
-            context.all_reduce(tf.distribute.ReduceOp.MEAN, local)
+        groups = context.num_replicas_in_sync // group
+        ours = context.replica_id_in_sync_group // group
+        rows = tf.one_hot(ours, groups) / group
+        sums = context.all_reduce(
+            tf.distribute.ReduceOp.SUM, rows[:, None, None] * local
         )
-        variance = tf.maximum(square - tf.square(mean), 0.0)
+        means, squares = sums[:, 0], sums[:, 1]
+        variances = tf.maximum(squares - tf.square(means), 0.0)
+        mean, variance = means[ours], variances[ours]
         scale = self.gamma * tf.math.rsqrt(variance + self.epsilon)
         shift = self.beta - mean * scale
         outputs = tf.cast(values * scale + shift, inputs.dtype)
-        return outputs, mean, variance
+        everyone = [tf.reduce_mean(means, 0), tf.reduce_mean(variances, 0)]
+        return outputs, tf.stack(everyone)
 
     def _move(self, moving: keras.Variable, batch: tf.Tensor) -> None:
         moving.assign(moving * self.momentum + batch * (1 - self.momentum))
@@ -118,7 +142,7 @@ class Dropout(keras.layers.Dropout):
         """Drops with probability `rate` and scales the rest up."""
         if not training or self.rate == 0:
             return inputs
-        if not in_training_loop():
+        if present_moment() is None:
             return super().call(inputs, training=training)
         shape = tf.shape(inputs)
         if self.noise_shape:

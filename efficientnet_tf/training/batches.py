@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from efficientnet_tf.data.mixing import Mixing, Rows, mix
 from efficientnet_tf.data.pipeline import training_examples
 from efficientnet_tf.data.preprocess import TrainingCrop
+from efficientnet_tf.training.plan import replica_share
 from efficientnet_tf.training.run import Run
+
+# Tells the random numbers of mixing from those of crops.
+_MIXING = 1
 
 
 def training_batches(
@@ -16,34 +21,72 @@ def training_batches(
     start: int,
     dtype: tf.DType,
 ) -> tf.distribute.DistributedDataset:
-    """Endless batches of (images, int32 labels) for every replica.
+    """Endless batches of (images, targets) for every replica.
+
+    The stream of images is dealt out in blocks: to all replicas in turn, then
+    the next microbatch. So a step sees the same images on any devices.
 
     Args:
-        run: Whose data, and how they are cut.
+        run: Whose data, and how they are cut and mixed.
         strategy: Among whose replicas a batch is divided.
-        start: Images of the stream to leave out.
-        dtype: Of the images, `[batch / replicas, pixels, pixels, 3]` on
-            0..255.
+        start: Images of the stream to leave out, whole steps of them.
+        dtype: Of the images, `[share, pixels, pixels, 3]` on 0..255; targets
+            are float32 `[share, classes]` and sum to one.
     """
     config = run.config
+    replicas = strategy.num_replicas_in_sync
+    share = replica_share(config, replicas)
     crop = TrainingCrop(
         min_area=config.data.min_crop_area, flip=config.data.flip
     )
-    share = config.train.batch // strategy.num_replicas_in_sync
+    mixing = Mixing(config.data.mixup, config.data.cutmix)
+    first_step = start // config.train.batch
 
     def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        hosts, host = context.num_input_pipelines, context.input_pipeline_id
+        local = replicas // hosts
         examples = training_examples(
             run.dataset,
             cut=run.cut,
             crop=crop,
             seed=config.train.seed,
             start=start,
-            part=context.input_pipeline_id,
-            parts=context.num_input_pipelines,
+            part=host,
+            parts=hosts,
+            block=local * share,
         )
-        batches = examples.batch(share, drop_remainder=True)
-        return batches.map(
-            lambda images, labels: (tf.cast(images, dtype), labels)
-        ).prefetch(tf.data.AUTOTUNE)
+
+        def finished(
+            number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            images, labels = batch
+            targets = tf.one_hot(labels, run.network.classes)
+            if mixing:
+                # Of all blocks that are dealt out, all hosts together.
+                block = number // local * replicas
+                block += host * local + number % local
+                blocks = config.train.batch // share
+                step = first_step + block // blocks
+                images, targets = mix(
+                    images,
+                    targets,
+                    mixing,
+                    seed=tf.random.fold_in(
+                        tf.constant([config.train.seed, _MIXING], tf.int64),
+                        step,
+                    ),
+                    rows=Rows(
+                        config.train.batch,
+                        tf.cast(block % blocks * share, tf.int32),
+                    ),
+                )
+            return tf.cast(images, dtype), targets
+
+        return (
+            examples.batch(share, drop_remainder=True)
+            .enumerate()
+            .map(finished, num_parallel_calls=tf.data.AUTOTUNE)
+            .prefetch(tf.data.AUTOTUNE)
+        )
 
     return strategy.distribute_datasets_from_function(of_host)

@@ -20,7 +20,7 @@ from efficientnet_tf.networks import (
     network,
 )
 from efficientnet_tf.training.fields import check_types
-from efficientnet_tf.training.freezing import frozen_prefixes
+from efficientnet_tf.training.parts import frozen_prefixes
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["exponential", "cosine", "poly", "constant"]

@@ -15,8 +15,8 @@ from efficientnet_tf.networks import Network, network
 from efficientnet_tf.training.averaging import pairs
 from efficientnet_tf.training.checkpoints import latest
 from efficientnet_tf.training.config import IMAGENET
-from efficientnet_tf.training.freezing import is_of_head
 from efficientnet_tf.training.model_dir import ModelDir
+from efficientnet_tf.training.parts import is_of_head
 from efficientnet_tf.training.run import Run
 from efficientnet_tf.training.state import TrainState
 from efficientnet_tf.training.trained import load_trained, run_config

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from efficientnet_tf.training.config import Config, Schedule
+from efficientnet_tf.errors import InputError
+from efficientnet_tf.training.config import Config, Schedule, Sync
 
 IMAGES_PER_LEARNING_RATE = 256
 # A run too short for its warm-up spends this share of its steps on it.
 LONGEST_WARMUP = 0.2
+# Up to this many replicas keep batch norm to themselves by the original's rule.
+LARGEST_ALONE = 8
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Plan:
         schedule: How it falls.
         decay_steps: Steps between two falls of "exponential".
         decay_factor: What such a fall multiplies by.
+        poly_power: The power of "poly".
+        poly_end: The learning rate that it falls to.
         evaluate_steps: Steps between two evaluations, which come after the
             nearest whole step.
         checkpoint_steps: The same between two checkpoints.
@@ -37,6 +42,8 @@ class Plan:
     schedule: Schedule
     decay_steps: float
     decay_factor: float
+    poly_power: float
+    poly_end: float
     evaluate_steps: float
     checkpoint_steps: float
     steps_per_call: int
@@ -85,10 +92,58 @@ def plan(config: Config, train_images: int) -> Plan:
         schedule=train.schedule,
         decay_steps=train.decay_epochs * steps_per_epoch,
         decay_factor=train.decay_factor,
+        poly_power=train.poly_power,
+        poly_end=train.poly_end,
         evaluate_steps=max(1, config.evaluate.every_epochs * steps_per_epoch),
         checkpoint_steps=max(1, train.checkpoint_epochs * steps_per_epoch),
         steps_per_call=train.steps_per_call,
     )
+
+
+def replica_share(config: Config, replicas: int) -> int:
+    """Images that a replica is given at once.
+
+    Raises:
+        InputError: The batch cannot be divided so.
+    """
+    train = config.train
+    blocks = replicas * train.microbatches
+    pairs = 2 if config.data.mixup or config.data.cutmix else 1
+    if train.batch % (blocks * pairs):
+        among = f"{replicas} replicas"
+        if train.microbatches > 1:
+            among += f" x {train.microbatches} microbatches"
+        if pairs > 1:
+            among += ", in pairs for data.mixup or data.cutmix"
+        unit = blocks * pairs
+        near = max(unit, train.batch // unit * unit)
+        raise InputError(
+            f"train.batch {train.batch} must be a multiple of {unit} "
+            f"({among}); try {near}"
+        )
+    return train.batch // blocks
+
+
+def norm_group(sync: Sync, replicas: int) -> int:
+    """Replicas that share the statistics of a batch norm.
+
+    Source of "original": its groups are an eighth of all replicas, 8 at least,
+    and up to 8 replicas share nothing.
+
+    Raises:
+        InputError: The replicas cannot be divided so.
+    """
+    if sync == "all":
+        return replicas
+    if sync == "off" or replicas <= LARGEST_ALONE:
+        return 1
+    group = max(8, replicas // 8)
+    if replicas % group:
+        raise InputError(
+            f"train.sync_batch_norm 'original': {replicas} replicas are no "
+            f"multiple of its groups of {group}; try all or off"
+        )
+    return group
 
 
 def _is_due(step: int, period: float) -> bool:

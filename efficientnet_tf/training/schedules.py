@@ -14,8 +14,9 @@ from efficientnet_tf.training.plan import Plan
 def learning_rate(plan: Plan, step: tf.Tensor) -> tf.Tensor:
     """The learning rate of the step after `step` steps have been done.
 
-    It rises linearly from exactly zero during warm-up; the schedule below it
-    counts from step 0 and is not shifted by the warm-up, as in the original.
+    It rises linearly from exactly zero during warm-up. As in the original,
+    "poly" begins where the warm-up ends, and the other schedules count from
+    step 0, below the rise.
 
     Args:
         plan: The training in steps.
@@ -42,6 +43,14 @@ def _cosine(plan: Plan, done: tf.Tensor) -> tf.Tensor:
     return 0.5 * plan.learning_rate * (1 + tf.cos(angle))
 
 
+def _poly(plan: Plan, done: tf.Tensor) -> tf.Tensor:
+    # The original's count of steps is one too many: it never quite arrives.
+    steps = plan.steps - plan.warmup_steps + 1
+    left = 1 - tf.clip_by_value((done - plan.warmup_steps) / steps, 0.0, 1.0)
+    fall = plan.learning_rate - plan.poly_end
+    return fall * tf.pow(left, plan.poly_power) + plan.poly_end
+
+
 def _constant(plan: Plan, done: tf.Tensor) -> tf.Tensor:
     return tf.fill(tf.shape(done), plan.learning_rate)
 
@@ -49,5 +58,6 @@ def _constant(plan: Plan, done: tf.Tensor) -> tf.Tensor:
 _SCHEDULES: dict[Schedule, Callable[[Plan, tf.Tensor], tf.Tensor]] = {
     "exponential": _exponential,
     "cosine": _cosine,
+    "poly": _poly,
     "constant": _constant,
 }

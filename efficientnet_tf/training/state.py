@@ -11,8 +11,8 @@ from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.networks import Network
 from efficientnet_tf.training.averaging import pairs
 from efficientnet_tf.training.config import Config
-from efficientnet_tf.training.freezing import frozen_prefixes
-from efficientnet_tf.training.optimizers import RMSProp
+from efficientnet_tf.training.optimizers import Optimizer, make_optimizer
+from efficientnet_tf.training.parts import frozen_prefixes
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,23 @@ class TrainState:
         step: int64 scalar, steps done.
         loss_sum: float32 scalar, losses added up since the last report.
         loss_count: int64 scalar, how many they are.
+        gradient_norm: float32 scalar, length of the last step's gradient over
+            all weights, before clipping.
+        accumulated: Sums of a step's microbatches, the loss first, then a
+            gradient for each trainable weight; empty where there is one part.
     """
 
     model: keras.Model
     averaged: keras.Model
-    optimizer: RMSProp
+    optimizer: Optimizer
     step: tf.Variable
     loss_sum: tf.Variable
     loss_count: tf.Variable
+    gradient_norm: tf.Variable
+    accumulated: tuple[tf.Variable, ...]
 
     def variables(self) -> dict[str, dict[str, tf.Variable]]:
-        """All variables by kind and name, as a checkpoint holds them."""
+        """All that a checkpoint holds, by kind and name."""
         return {
             "model": by_path(self.model),
             "averaged": by_path(self.averaged),
@@ -80,10 +86,23 @@ def create_state(network: Network, config: Config, policy: str) -> TrainState:
     return TrainState(
         model=model,
         averaged=averaged,
-        optimizer=RMSProp(model.trainable_variables, config.train),
+        optimizer=make_optimizer(model.trainable_variables, config.train),
         step=tf.Variable(0, dtype=tf.int64, trainable=False),
         loss_sum=tf.Variable(0.0, trainable=False),
         loss_count=tf.Variable(0, dtype=tf.int64, trainable=False),
+        gradient_norm=tf.Variable(0.0, trainable=False),
+        accumulated=_accumulators(model, config.train.microbatches),
+    )
+
+
+def _accumulators(
+    model: keras.Model, microbatches: int
+) -> tuple[tf.Variable, ...]:
+    if microbatches == 1:
+        return ()
+    shapes = [(), *(weight.shape for weight in model.trainable_variables)]
+    return tuple(
+        tf.Variable(tf.zeros(shape), trainable=False) for shape in shapes
     )
 
 

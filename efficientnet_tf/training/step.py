@@ -2,16 +2,162 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from efficientnet_tf.data.preprocess import normalize
-from efficientnet_tf.modeling.randomness import training_moment
+from efficientnet_tf.modeling.moment import Moment, announced
+from efficientnet_tf.modeling.remat import rematerialized
 from efficientnet_tf.networks import Network
 from efficientnet_tf.training.averaging import follow
 from efficientnet_tf.training.config import TrainConfig
-from efficientnet_tf.training.plan import Plan
+from efficientnet_tf.training.optimizers import DECOUPLED
+from efficientnet_tf.training.parts import decays
+from efficientnet_tf.training.plan import Plan, norm_group
 from efficientnet_tf.training.schedules import learning_rate
 from efficientnet_tf.training.state import TrainState
+
+
+class TrainStep:
+    """What a replica does in a step, in one piece or in microbatches."""
+
+    def __init__(
+        self,
+        state: TrainState,
+        network: Network,
+        train: TrainConfig,
+        plan: Plan,
+    ):
+        """Binds a step to what it changes.
+
+        Args:
+            state: What changes.
+            network: Gives the normalization.
+            train: The recipe.
+            plan: The recipe in steps.
+        """
+        self._state = state
+        self._network = network
+        self._train = train
+        self._plan = plan
+        self._weights = state.model.trainable_variables
+        self._forward = lambda inputs: state.model(inputs, training=True)
+        if train.remat:
+            self._forward = rematerialized(state.model, network)
+
+    def whole(self, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Trains on this replica's share of a batch.
+
+        Args:
+            images: `[share, pixels, pixels, 3]` on 0..255.
+            targets: float32 `[share, classes]`, which sum to one.
+
+        Returns:
+            float32 scalar, the loss of the global batch.
+        """
+        return self._update(self._loss_and_gradients(images, targets, part=0))
+
+    def accumulate(
+        self, images: tf.Tensor, targets: tf.Tensor, part: tf.Tensor
+    ) -> tf.Tensor:
+        """Adds a microbatch to what `finish` will train on.
+
+        Args:
+            images: `[share, pixels, pixels, 3]` on 0..255.
+            targets: float32 `[share, classes]`.
+            part: int32 scalar, which microbatch of the step.
+
+        Returns:
+            float32 scalar, this replica's part of the loss so far.
+        """
+        found = self._loss_and_gradients(images, targets, part)
+        for sum_, value in zip(self._state.accumulated, found, strict=True):
+            sum_.assign_add(value)
+        return self._state.accumulated[0].read_value()
+
+    def finish(self) -> tf.Tensor:
+        """Trains on all microbatches of a step; returns as `whole` does."""
+        sums = self._state.accumulated
+        loss = self._update([sum_.read_value() for sum_ in sums])
+        for sum_ in sums:
+            sum_.assign(tf.zeros_like(sum_))
+        return loss
+
+    def _loss_and_gradients(
+        self, images: tf.Tensor, targets: tf.Tensor, part: tf.Tensor | int
+    ) -> list[tf.Tensor]:
+        """This replica's contributions, which add up over replicas and parts.
+
+        The loss stands first.
+        """
+        train = self._train
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        moment = Moment(
+            train.seed,
+            self._state.step,
+            part,
+            train.microbatches,
+            norm_group(train.sync_batch_norm, replicas),
+        )
+        with announced(moment), tf.GradientTape() as tape:
+            inputs = normalize(images, self._network.normalization)
+            logits = self._forward(inputs)
+            smooth = train.label_smoothing
+            targets = targets * (1 - smooth) + smooth / targets.shape[-1]
+            entropy = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            # So that the sum is the mean over the global batch.
+            loss = tf.reduce_sum(entropy) / train.batch
+            loss += self._decay() / (replicas * train.microbatches)
+        weights = [weight.value for weight in self._weights]
+        return [loss, *tape.gradient(loss, weights)]
+
+    def _decay(self) -> tf.Tensor:
+        """What weight decay adds to the loss."""
+        if self._train.optimizer in DECOUPLED:
+            return tf.constant(0.0)
+        squares = [
+            tf.nn.l2_loss(weight.value)
+            for weight in self._weights
+            if decays(weight.path)
+        ]
+        return self._train.weight_decay * tf.add_n(squares)
+
+    def _update(self, contributions: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Sums over replicas and changes the weights, if all is finite.
+
+        A step that is not finite changes nothing, nor does any after it, so
+        that the weights it met can be looked at.
+        """
+        state, train = self._state, self._train
+        context = tf.distribute.get_replica_context()
+        loss, *gradients = contributions
+        if context.num_replicas_in_sync > 1:
+            loss, *gradients = context.all_reduce(
+                tf.distribute.ReduceOp.SUM, [loss, *gradients]
+            )
+        norm = tf.linalg.global_norm(gradients)
+        if train.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(
+                gradients, train.clip_norm, use_norm=norm
+            )
+        # Neither a loss nor a gradient that is no number is ever forgotten.
+        state.loss_sum.assign_add(loss + 0.0 * norm)
+        state.gradient_norm.assign(norm)
+
+        def update() -> None:
+            rate = learning_rate(self._plan, state.step)
+            state.optimizer.apply(gradients, rate, state.step.read_value())
+            state.step.assign_add(1)
+            state.loss_count.assign_add(1)
+            if state.averaged is not state.model:
+                decay = train.average_decay
+                follow(state.averaged, state.model, decay, state.step)
+
+        tf.cond(
+            tf.math.is_finite(state.loss_sum.read_value()), update, lambda: None
+        )
+        return loss
 
 
 def make_train_call(
@@ -30,88 +176,44 @@ def make_train_call(
         A `tf.function` from an iterator of batches and an int32 scalar, the
         number of steps, to the seconds that it waited for batches.
     """
+    step = TrainStep(state, network, train, plan)
 
-    def replica_step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        return _replica_step(state, network, train, plan, images, labels)
+    def tensors(values: object) -> list[tf.Tensor]:
+        """Those of all replicas in a nested structure."""
+        return [
+            tensor
+            for value in tf.nest.flatten(values)
+            for tensor in strategy.experimental_local_results(value)
+        ]
+
+    def fetched(
+        iterator: tf.data.Iterator, before: tf.Tensor
+    ) -> tuple[tuple[object, ...], tf.Tensor]:
+        """The next batch, asked for after `before`, and the seconds it took."""
+        with tf.control_dependencies([before]):
+            asked = tf.timestamp()
+        with tf.control_dependencies([asked]):
+            batch = next(iterator)
+        with tf.control_dependencies(tensors(batch)):
+            return batch, tf.timestamp() - asked
 
     @tf.function(reduce_retracing=True)
     def train_call(iterator: tf.data.Iterator, steps: tf.Tensor) -> tf.Tensor:
         waited = tf.constant(0.0, tf.float64)
         before: tf.Tensor = tf.constant(0.0)
         for _ in tf.range(steps):
-            with tf.control_dependencies([before]):
-                asked = tf.timestamp()
-            with tf.control_dependencies([asked]):
-                batch = next(iterator)
-            with tf.control_dependencies(_tensors(strategy, batch)):
-                waited += tf.timestamp() - asked
-            losses = strategy.run(replica_step, args=batch)
-            before = _tensors(strategy, losses)[0]
+            if train.microbatches == 1:
+                batch, seconds = fetched(iterator, before)
+                waited += seconds
+                losses = strategy.run(step.whole, args=batch)
+            else:
+                for part in tf.range(train.microbatches):
+                    batch, seconds = fetched(iterator, before)
+                    waited += seconds
+                    sums = strategy.run(step.accumulate, args=(*batch, part))
+                    before = tensors(sums)[0]
+                losses = strategy.run(step.finish)
+            before = tensors(losses)[0]
         return waited
 
     return train_call
-
-
-def _replica_step(
-    state: TrainState,
-    network: Network,
-    train: TrainConfig,
-    plan: Plan,
-    images: tf.Tensor,
-    labels: tf.Tensor,
-) -> tf.Tensor:
-    """Trains on this replica's part of a batch; returns the global loss.
-
-    Args:
-        state: What changes.
-        network: Gives the normalization and the number of classes.
-        train: The recipe.
-        plan: The recipe in steps.
-        images: `[batch / replicas, pixels, pixels, 3]` on 0..255.
-        labels: int32 `[batch / replicas]`.
-    """
-    context = tf.distribute.get_replica_context()
-    weights = state.model.trainable_variables
-    with training_moment(train.seed, state.step), tf.GradientTape() as tape:
-        inputs = normalize(images, network.normalization)
-        logits = state.model(inputs, training=True)
-        targets = tf.one_hot(labels, network.classes)
-        targets = (
-            targets * (1 - train.label_smoothing)
-            + train.label_smoothing / network.classes
-        )
-        entropy = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-        # Each replica contributes its share, so that the sum over replicas
-        # is the mean over the global batch.
-        loss = tf.reduce_sum(entropy) / train.batch
-        squares = [tf.nn.l2_loss(w.value) for w in weights if _decays(w)]
-        decay = train.weight_decay * tf.add_n(squares)
-        loss += decay / context.num_replicas_in_sync
-    gradients = tape.gradient(loss, [weight.value for weight in weights])
-    if context.num_replicas_in_sync > 1:
-        loss, *gradients = context.all_reduce(
-            tf.distribute.ReduceOp.SUM, [loss, *gradients]
-        )
-    state.optimizer.apply(gradients, learning_rate(plan, state.step))
-    state.step.assign_add(1)
-    state.loss_sum.assign_add(loss)
-    state.loss_count.assign_add(1)
-    if state.averaged is not state.model:
-        follow(state.averaged, state.model, train.average_decay, state.step)
-    return loss
-
-
-def _decays(weight: tf.Variable) -> bool:
-    """The original decays all but batch norm: kernels and biases too."""
-    return weight.path.rpartition("/")[2] not in ("gamma", "beta")
-
-
-def _tensors(
-    strategy: tf.distribute.Strategy, values: object
-) -> list[tf.Tensor]:
-    """The tensors of all replicas in a nested structure."""
-    return [
-        tensor
-        for value in tf.nest.flatten(values)
-        for tensor in strategy.experimental_local_results(value)
-    ]

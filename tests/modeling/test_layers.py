@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from efficientnet_tf.modeling.layers import BatchNorm, Dropout
-from efficientnet_tf.modeling.randomness import (
-    in_training_loop,
+from efficientnet_tf.modeling.moment import (
+    Moment,
+    announced,
+    present_moment,
     replica_uniform,
-    training_moment,
 )
 
 SHAPE = (4, 5, 5, 3)
@@ -160,7 +161,7 @@ def test_two_replicas_share_statistics(
 
 
 def drawn(seed: int, name: str, step: int) -> np.ndarray:
-    with training_moment(seed, tf.constant(step, tf.int64)):
+    with announced(Moment(seed, tf.constant(step, tf.int64))):
         return replica_uniform(name, tf.constant(SHAPE)).numpy()
 
 
@@ -178,16 +179,16 @@ def test_numbers_depend_on_seed_name_and_step_only() -> None:
 
 
 def test_a_layer_outside_a_step_gets_no_numbers() -> None:
-    assert not in_training_loop()
+    assert present_moment() is None
     with pytest.raises(RuntimeError, match="block2b_drop"):
         replica_uniform("block2b_drop", tf.constant(SHAPE))
 
 
 def test_the_announcement_ends_with_its_step() -> None:
-    with pytest.raises(KeyError), training_moment(0, tf.constant(0)):
-        assert in_training_loop()
+    with pytest.raises(KeyError), announced(Moment(0, tf.constant(0))):
+        assert present_moment() is not None
         raise KeyError
-    assert not in_training_loop()
+    assert present_moment() is None
 
 
 def test_two_replicas_draw_what_one_would(
@@ -195,16 +196,16 @@ def test_two_replicas_draw_what_one_would(
 ) -> None:
     def step(rows: tf.Tensor) -> tf.Tensor:
         del rows
-        with training_moment(3, tf.constant(5)):
+        with announced(Moment(3, tf.constant(5))):
             return replica_uniform("drop", tf.constant([2, *SHAPE[1:]]))
 
-    with training_moment(3, tf.constant(5)):
+    with announced(Moment(3, tf.constant(5))):
         expected = replica_uniform("drop", tf.constant(SHAPE))
     close(on_each(mirrored, step), expected, atol=0)
 
 
 def dropped(layer: Dropout, step: int, shape: tuple[int, ...]) -> np.ndarray:
-    with training_moment(0, tf.constant(step)):
+    with announced(Moment(0, tf.constant(step))):
         return layer(tf.ones(shape), training=True).numpy()
 
 
@@ -234,7 +235,7 @@ def test_masks_repeat_by_step_and_differ_between_steps_and_layers() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 0.5])
 def test_inference_drops_nothing(rate: float) -> None:
-    with training_moment(0, tf.constant(0)):
+    with announced(Moment(0, tf.constant(0))):
         outputs = Dropout(rate, name="drop")(tf.ones((8, 8)), training=False)
     close(outputs, np.ones((8, 8)), atol=0)
 
@@ -248,6 +249,6 @@ def test_outside_a_step_dropout_is_that_of_keras() -> None:
 
 def test_dropout_keeps_bfloat16() -> None:
     layer = Dropout(0.5, dtype="mixed_bfloat16", name="drop")
-    with training_moment(0, tf.constant(0)):
+    with announced(Moment(0, tf.constant(0))):
         outputs = layer(tf.ones((8, 8), tf.bfloat16), training=True)
     assert outputs.dtype == tf.bfloat16

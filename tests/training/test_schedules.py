@@ -47,6 +47,32 @@ def test_cosine_ends_at_zero():
     assert rate(planned, 100) == pytest.approx(0.0, abs=1e-9)
 
 
+def test_poly_equals_tf1s():
+    # The original: power 2, to 0.1, over one step more than there are.
+    planned = plan(
+        override(
+            Config(),
+            [
+                "train.schedule=poly",
+                "train.batch=32768",
+                "train.epochs=50",
+                "train.learning_rate_per_256=0.118",
+            ],
+        ),
+        1_281_167,
+    )
+    peak = 0.118 * 128
+    assert (planned.steps, planned.warmup_steps) == (1955, 195)
+    assert rate(planned, 0) == 0.0
+    assert rate(planned, 97) == pytest.approx(peak * 97 / 195)
+    for step in (195, 196, 1075, 1954):
+        peer = tf.compat.v1.train.polynomial_decay(
+            peak, step - 195, 1955 - 195 + 1, 0.1, power=2.0
+        )
+        assert rate(planned, step) == pytest.approx(float(peer()), rel=1e-5)
+    assert rate(planned, 195) == pytest.approx(peak)
+
+
 def test_constant():
     planned = plan(
         override(Config(), ["train.schedule=constant", "train.batch=256"]), 256

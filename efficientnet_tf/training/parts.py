@@ -48,3 +48,16 @@ def frozen_prefixes(network: Network, freeze: str) -> tuple[str, ...]:
 def is_of_head(weight_path: str) -> bool:
     """Whether a variable, `layer/name`, is the classifier's."""
     return weight_path.partition("/")[0] == HEAD
+
+
+def decays(weight_path: str) -> bool:
+    """Whether weight decay covers a variable.
+
+    As in the original all but batch norm: kernels, and biases too.
+    """
+    return weight_path.rpartition("/")[2] not in ("gamma", "beta")
+
+
+def is_kernel(weight_path: str) -> bool:
+    """Whether a variable is no batch norm's and no bias."""
+    return weight_path.rpartition("/")[2] not in ("gamma", "beta", "bias")

@@ -9,17 +9,17 @@ import tensorflow as tf
 
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.build import build
-from efficientnet_tf.modeling.randomness import training_moment
+from efficientnet_tf.modeling.moment import Moment, announced
 from efficientnet_tf.networks import network
 from efficientnet_tf.training.averaging import follow
 from efficientnet_tf.training.config import Config, TrainConfig
 from efficientnet_tf.training.config_files import override
-from efficientnet_tf.training.freezing import freezable, frozen_prefixes
 from efficientnet_tf.training.loop import train
-from efficientnet_tf.training.optimizers import RMSProp
+from efficientnet_tf.training.optimizers import make_optimizer
+from efficientnet_tf.training.parts import freezable, frozen_prefixes
 from efficientnet_tf.training.plan import plan
 from efficientnet_tf.training.state import create_state
-from efficientnet_tf.training.step import _replica_step
+from efficientnet_tf.training.step import TrainStep
 from efficientnet_tf.training.trained import load_trained, run_config
 
 FROZEN_OF_TINY = {
@@ -120,7 +120,7 @@ def test_a_frozen_part_works_as_in_inference(tuning):
     images = tf.random.stateless_normal([4, 32, 32, 3], [1, 2])
     for config, same in ((still, True), (override(tuning, settings), False)):
         model = create_state(config.network(3), config, "float32").model
-        with training_moment(0, tf.constant(3)):
+        with announced(Moment(0, tf.constant(3))):
             learning = model(images, training=True)
         assert np.array_equal(learning, model(images, training=False)) == same
 
@@ -135,10 +135,9 @@ def test_frozen_weights_do_not_decay(tuning):
         net = config.network(3)
         state = create_state(net, config, "float32")
         images = tf.zeros([8, 32, 32, 3])
-        labels = tf.zeros([8], tf.int32)
-        steps = plan(config, 40)
-        loss = _replica_step(state, net, config.train, steps, images, labels)
-        losses.append(float(loss))
+        targets = tf.one_hot(tf.zeros([8], tf.int32), 3)
+        step = TrainStep(state, net, config.train, plan(config, 40))
+        losses.append(float(step.whole(images, targets)))
     kernel, bias = state.model.get_layer("predictions").get_weights()
     expected = 0.5 * 0.5 * (np.sum(kernel**2) + np.sum(bias**2))
     assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-4)
@@ -172,17 +171,17 @@ def test_the_classifier_has_a_learning_rate_of_its_own():
 
     head, other, peer = layer("predictions"), layer("top_conv"), layer("peer")
     weights = [*head.weights, *other.weights]
-    ours = RMSProp(weights, TrainConfig(head_learning_rate_factor=10.0))
-    fast = RMSProp(peer.weights, TrainConfig())
+    ours = make_optimizer(weights, TrainConfig(head_learning_rate_factor=10.0))
+    fast = make_optimizer(peer.weights, TrainConfig())
     slow = [w.numpy() for w in other.weights]
     square, step = np.ones((4, 3)), np.zeros((4, 3))
     random = np.random.default_rng(0)
-    for _ in range(20):
+    for now in range(20):
         kernel, bias = random.normal(size=(4, 3)), random.normal(size=3)
         gradients = [tf.constant(g, tf.float32) for g in (kernel, bias)]
         rate = float(random.uniform(0.001, 0.01))
-        ours.apply(gradients * 2, tf.constant(rate))
-        fast.apply(gradients, tf.constant(rate) * 10.0)
+        ours.apply(gradients * 2, tf.constant(rate), tf.constant(now))
+        fast.apply(gradients, tf.constant(rate) * 10.0, tf.constant(now))
         # What TensorFlow 1's optimizer does, in NumPy.
         square += 0.1 * (kernel**2 - square)
         step = 0.9 * step + rate * kernel / np.sqrt(square + 0.001)

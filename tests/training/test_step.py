@@ -1,0 +1,294 @@
+"""A step against what it must equal: in parts, over replicas, gone wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from efficientnet_tf.errors import InputError
+from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.config_files import override
+from efficientnet_tf.training.loop import train
+from efficientnet_tf.training.model_dir import ModelDir
+from efficientnet_tf.training.plan import norm_group, plan, replica_share
+from efficientnet_tf.training.state import TrainState, create_state
+from efficientnet_tf.training.step import TrainStep
+
+CLASSES = 3
+ROOT = Path(__file__).parents[2]
+
+
+def stepper(config: Config) -> tuple[TrainState, TrainStep]:
+    network = config.network(CLASSES)
+    state = create_state(network, config, "float32")
+    state.step.assign(4)
+    steps = plan(config, 40)
+    return state, TrainStep(state, network, config.train, steps)
+
+
+def batch(seed: int = 0) -> tuple[tf.Tensor, tf.Tensor]:
+    """Eight images, the second four as the first, with targets of their own."""
+    random = np.random.default_rng(seed)
+    four = random.uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
+    targets = random.dirichlet(np.ones(CLASSES), 8).astype(np.float32)
+    return tf.constant(np.concatenate([four, four])), tf.constant(targets)
+
+
+def trained(state: TrainState) -> dict[str, np.ndarray]:
+    return {w.path: w.numpy() for w in state.model.trainable_variables}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["train.optimizer=momentum"],
+        ["train.optimizer=lars", "train.clip_norm=0.01", "train.remat=true"],
+    ],
+)
+def test_microbatches_equal_the_batch(
+    config: Config, settings: list[str]
+) -> None:
+    """Both halves hold the same images, so that batch norm sees the same."""
+    settings = [*settings, "model.drop_path=0.0", "model.dropout=0.5"]
+    whole_state, whole = stepper(override(config, settings))
+    parts_state, parts = stepper(
+        override(config, [*settings, "train.microbatches=2"])
+    )
+    before = trained(whole_state)
+    assert before.keys() == trained(parts_state).keys()
+    for seed in (0, 1):
+        images, targets = batch(seed)
+        loss = whole.whole(images, targets)
+        for part in range(2):
+            rows = slice(4 * part, 4 * part + 4)
+            parts.accumulate(images[rows], targets[rows], tf.constant(part))
+        np.testing.assert_allclose(parts.finish(), loss, rtol=1e-5)
+    found = trained(parts_state)
+    for path, value in trained(whole_state).items():
+        assert np.abs(value - before[path]).max() > 0, path
+        np.testing.assert_allclose(
+            found[path], value, rtol=1e-3, atol=1e-5, err_msg=path
+        )
+    assert int(parts_state.step) == int(whole_state.step) == 6
+    for sum_ in parts_state.accumulated:
+        assert not np.any(sum_)
+
+
+def test_a_clipped_gradient_has_the_length(config: Config) -> None:
+    settings = ["train.optimizer=sgd", "train.weight_decay=0.5"]
+    lengths = {}
+    for clip in (0.0, 0.01, 1e6):
+        state, step = stepper(
+            override(config, [*settings, f"train.clip_norm={clip}"])
+        )
+        state.step.assign(0)
+        # The rate is 0.32 at batch 256, so 0.01 at batch 8, and it rises.
+        state.step.assign(plan(config, 40).warmup_steps)
+        before = trained(state)
+        step.whole(*batch())
+        changes = [
+            value - before[path] for path, value in trained(state).items()
+        ]
+        lengths[clip] = np.sqrt(sum(np.sum(c**2) for c in changes)) / 0.01
+        norm = float(state.gradient_norm)
+    assert norm > 1
+    assert lengths[0.0] == pytest.approx(norm, rel=1e-3)
+    assert lengths[1e6] == pytest.approx(norm, rel=1e-3)
+    assert lengths[0.01] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_step_that_is_not_finite_changes_nothing_nor_do_those_after_it(
+    config: Config,
+) -> None:
+    state, step = stepper(config)
+    images, targets = batch()
+    step.whole(images, targets)
+    before = trained(state)
+    averages = [w.numpy() for w in state.averaged.trainable_variables]
+    slots = {name: slot.numpy() for name, slot in state.optimizer.slots.items()}
+    step.whole(images * np.inf, targets)
+    assert not np.isfinite(state.loss_sum)
+    step.whole(images, targets)
+    assert not np.isfinite(state.loss_sum)
+    assert int(state.step) == 5
+    assert int(state.loss_count) == 1
+    for path, value in trained(state).items():
+        np.testing.assert_array_equal(value, before[path], err_msg=path)
+    for name, slot in state.optimizer.slots.items():
+        np.testing.assert_array_equal(slot, slots[name], err_msg=name)
+    for weight, value in zip(
+        state.averaged.trainable_variables, averages, strict=True
+    ):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_decoupled_decay_is_not_in_the_loss(config: Config) -> None:
+    losses = {}
+    for optimizer in ("adamw", "rmsprop"):
+        for decay in (0.0, 0.5):
+            settings = [
+                f"train.optimizer={optimizer}",
+                f"train.weight_decay={decay}",
+            ]
+            _, step = stepper(override(config, settings))
+            losses[optimizer, decay] = float(step.whole(*batch()))
+    assert losses["adamw", 0.0] == losses["adamw", 0.5]
+    assert losses["rmsprop", 0.5] > losses["rmsprop", 0.0] + 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["train.clip_norm=0.5", "data.mixup=0.2", "data.cutmix=1.0"],
+        ["train.remat=true", "train.optimizer=lars"],
+        pytest.param(
+            ["train.optimizer=lamb", "train.learning_rate_per_256=0.1"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=lambda settings: settings[0],
+)
+def test_two_replicas_equal_one(
+    config: Config,
+    tmp_path: Path,
+    mirrored: tf.distribute.Strategy,
+    settings: list[str],
+) -> None:
+    config = override(config, [*settings, "train.epochs=1.0"])
+    alone, both = str(tmp_path / "alone"), str(tmp_path / "both")
+    train(config, alone)
+    train(config, both, strategy=mirrored)
+    (one,), (two,) = (ModelDir(path).metrics() for path in (alone, both))
+    assert two.loss == pytest.approx(one.loss, rel=1e-4)
+    readers = [
+        tf.train.load_checkpoint(f"{path}/checkpoints")
+        for path in (alone, both)
+    ]
+    for name in readers[0].get_variable_to_shape_map():
+        if name.startswith("model/"):
+            np.testing.assert_allclose(
+                *(reader.get_tensor(name) for reader in readers),
+                rtol=2e-3,
+                atol=2e-4,
+                err_msg=name,
+            )
+
+
+def test_microbatches_train_over_replicas(
+    config: Config, tmp_path: Path, mirrored: tf.distribute.Strategy
+) -> None:
+    """Batch norm apart, the images and masks are those of the whole batch."""
+    config = override(config, ["train.epochs=1.0", "model.drop_path=0.0"])
+    parts = override(config, ["train.microbatches=2"])
+    both = str(tmp_path / "both")
+    train(parts, both, strategy=mirrored)
+    train(config, str(tmp_path / "whole"))
+    (one,), (two,) = (
+        ModelDir(str(tmp_path / name)).metrics() for name in ("whole", "both")
+    )
+    assert two.loss == pytest.approx(one.loss, rel=0.2)
+    assert two.step == one.step
+
+
+@pytest.mark.parametrize(
+    ("settings", "unit", "near"),
+    [
+        (["train.microbatches=3"], "6 .2 replicas x 3 microbatches", 6),
+        (["train.batch=6", "data.mixup=0.1"], "4 .2 replicas, in pairs", 4),
+    ],
+)
+def test_a_batch_that_cannot_be_divided(
+    config: Config, settings: list[str], unit: str, near: int
+) -> None:
+    with pytest.raises(InputError, match=f"multiple of {unit}.*try {near}"):
+        replica_share(override(config, settings), 2)
+
+
+def test_groups_of_batch_norm_by_the_original_s_rule() -> None:
+    # facts of the original: up to 8 shards local, else max(8, shards // 8).
+    found = {n: norm_group("original", n) for n in (1, 8, 16, 32, 128, 1024)}
+    assert found == {1: 1, 8: 1, 16: 8, 32: 8, 128: 16, 1024: 128}
+    assert norm_group("all", 12) == 12
+    assert norm_group("off", 12) == 1
+    with pytest.raises(InputError, match="12 replicas are no multiple .* 8"):
+        norm_group("original", 12)
+
+
+# Four replicas, which the tests' own process has not.
+GROUPS = """
+import json
+import numpy as np
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 4)
+from efficientnet_tf.modeling.layers import BatchNorm
+from efficientnet_tf.modeling.moment import Moment, announced
+strategy = tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(4)])
+images = np.random.default_rng(0).normal(
+    np.arange(8)[:, None, None, None], 2, (8, 3, 3, 2)).astype(np.float32)
+found = {}
+for group in (1, 2, 4):
+    with strategy.scope():
+        layer = BatchNorm(momentum=0.0, epsilon=0.0)
+        layer.build((None, 3, 3, 2))
+
+    @tf.function
+    def run():
+        def step():
+            replica = tf.distribute.get_replica_context()
+            first = 2 * replica.replica_id_in_sync_group
+            part = tf.constant(images)[first:first + 2]
+            with announced(Moment(0, tf.constant(0), norm_group=group)):
+                with tf.GradientTape() as tape:
+                    tape.watch(part)
+                    outputs = layer(part, training=True)
+                    loss = tf.reduce_sum(outputs ** 3)
+            return outputs, tape.gradient(loss, part)
+        return [tf.concat(strategy.experimental_local_results(x), 0)
+                for x in strategy.run(step)]
+
+    outputs, gradients = run()
+    found[group] = [outputs.numpy().tolist(), gradients.numpy().tolist(),
+                    layer.moving_mean.numpy().tolist(),
+                    layer.moving_variance.numpy().tolist()]
+print(json.dumps({"images": images.tolist(), "found": found}))
+"""
+
+
+def test_batch_norm_shares_statistics_within_groups() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GROUPS],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    images = np.array(answer["images"])
+    for group, (outputs, gradients, mean, variance) in answer["found"].items():
+        means, variances, expected = [], [], []
+        for part in np.split(images, 4 // int(group)):
+            means.append(part.mean((0, 1, 2)))
+            variances.append(part.var((0, 1, 2)))
+            expected.append((part - means[-1]) / np.sqrt(variances[-1]))
+        np.testing.assert_allclose(
+            outputs, np.concatenate(expected), rtol=1e-3, atol=1e-4
+        )
+        np.testing.assert_allclose(mean, np.mean(means, 0), rtol=1e-4)
+        np.testing.assert_allclose(variance, np.mean(variances, 0), rtol=1e-4)
+        # What a batch norm hands back neither shifts nor scales its batch.
+        for part, slope in zip(
+            expected, np.split(np.array(gradients), len(expected)), strict=True
+        ):
+            np.testing.assert_allclose(slope.sum((0, 1, 2)), 0, atol=1e-3)
+            np.testing.assert_allclose(
+                (slope * part).sum((0, 1, 2)), 0, atol=1e-2
+            )
