@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -77,6 +77,7 @@ def open_dataset(
     validation_images: int | None = None,
     first_label: int | None = None,
     classes: int | None = None,
+    holdout_shards: int = 0,
 ) -> RecordDataset:
     """Finds out what a data folder holds.
 
@@ -87,11 +88,13 @@ def open_dataset(
     Args:
         data_dir: A folder or `gs://` address; "digits" means the digits that
             come with the package. A folder of that name is "./digits".
-        train_images: Records of the training split.
-        validation_images: Records of the validation split.
+        train_images: Records of the training split, but for those held out.
+        validation_images: Records of the validation split, or held out.
         first_label: What the records call the first class; where the other
             numbers are given and this is not, it is ImageNet's 1.
         classes: Number of classes.
+        holdout_shards: How many of the first training files are the validation
+            split, in place of its own files.
 
     Returns:
         The data set.
@@ -121,6 +124,9 @@ def open_dataset(
         found = _from_names(data_dir, names, (images, first, classes))
     else:
         found = _from_names(data_dir, names, None)
+    if holdout_shards:
+        numbers = (train_images, validation_images)
+        found = _hold_out(found, holdout_shards, MANIFEST in names, numbers)
     _check(found, train_images, validation_images, first_label, classes)
     return found
 
@@ -170,6 +176,44 @@ def _from_names(
         validation=Shards(validation, images[1]),
         labels=_labels(folder, names, classes, first),
         first_label=first,
+    )
+
+
+def _hold_out(
+    found: RecordDataset,
+    shards: int,
+    has_manifest: bool,
+    given: tuple[int | None, int | None],
+) -> RecordDataset:
+    """Takes the first training files for validation.
+
+    Args:
+        found: The data set as it lies there.
+        shards: How many files.
+        has_manifest: Whether it says how many records each file has.
+        given: Images of both splits afterwards, where they are known.
+    """
+    files = found.train.files
+    if shards >= len(files):
+        raise InputError(
+            f"data.holdout_shards {shards} must be less than the "
+            f"{len(files)} training files of {found.path}"
+        )
+    rest, held = given
+    if has_manifest:
+        held = sum(s.images for s in read_manifest(found.path).train[:shards])
+        rest = found.train.images - held
+    elif not (rest and held):
+        with progress("counting what is held out", shards) as advance:
+            held = 0
+            for number, file in enumerate(files[:shards], 1):
+                held += len(_record_labels(file))
+                advance(number)
+        rest = found.train.images - held
+    return replace(
+        found,
+        train=Shards(files[shards:], rest),
+        validation=Shards(files[:shards], held),
     )
 
 

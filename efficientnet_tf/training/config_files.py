@@ -13,11 +13,8 @@ from efficientnet_tf.errors import InputError, near
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.fields import declared, parse
 
-_UNKNOWN_DATA = {
-    "train_images": None,
-    "validation_images": None,
-    "first_label": None,
-}
+_UNKNOWN_IMAGES = {"train_images": None, "validation_images": None}
+_UNKNOWN_DATA = {**_UNKNOWN_IMAGES, "first_label": None}
 
 
 def load_config(spec: str) -> Config:
@@ -49,7 +46,8 @@ def load_config(spec: str) -> Config:
 def override(config: Config, settings: Iterable[str]) -> Config:
     """Replaces fields by what was said on the command line.
 
-    Another `data.dir` leaves open how many images and classes there are.
+    Another `data.dir` leaves open how many images and classes there are, and
+    another `data.holdout_shards` how many images.
 
     Args:
         config: What to start from.
@@ -72,6 +70,8 @@ def override(config: Config, settings: Iterable[str]) -> Config:
         # What was known of the old data says nothing of the new.
         changes["data"] = _UNKNOWN_DATA | changes["data"]
         changes["model"] = {"classes": None} | changes.get("model", {})
+    elif "holdout_shards" in changes.get("data", {}):
+        changes["data"] = _UNKNOWN_IMAGES | changes["data"]
     return dataclasses.replace(
         config,
         **{

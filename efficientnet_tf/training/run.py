@@ -91,6 +91,7 @@ def open_data(config: Config) -> RecordDataset:
         validation_images=config.data.validation_images,
         first_label=config.data.first_label,
         classes=config.model.classes,
+        holdout_shards=config.data.holdout_shards,
     )
 
 

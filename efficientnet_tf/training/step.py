@@ -56,7 +56,7 @@ class TrainStep:
         Returns:
             float32 scalar, the loss of the global batch.
         """
-        return self._update(self._loss_and_gradients(images, targets, part=0))
+        return self._update(self.contributions(images, targets, part=0))
 
     def accumulate(
         self, images: tf.Tensor, targets: tf.Tensor, part: tf.Tensor
@@ -71,7 +71,7 @@ class TrainStep:
         Returns:
             float32 scalar, this replica's part of the loss so far.
         """
-        found = self._loss_and_gradients(images, targets, part)
+        found = self.contributions(images, targets, part)
         for sum_, value in zip(self._state.accumulated, found, strict=True):
             sum_.assign_add(value)
         return self._state.accumulated[0].read_value()
@@ -84,23 +84,34 @@ class TrainStep:
             sum_.assign(tf.zeros_like(sum_))
         return loss
 
-    def _loss_and_gradients(
+    def moment(self, part: tf.Tensor | int) -> Moment:
+        """What layers must know of a microbatch of the present step."""
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        return Moment(
+            self._train.seed,
+            self._state.step,
+            part,
+            self._train.microbatches,
+            norm_group(self._train.sync_batch_norm, replicas),
+        )
+
+    def contributions(
         self, images: tf.Tensor, targets: tf.Tensor, part: tf.Tensor | int
     ) -> list[tf.Tensor]:
-        """This replica's contributions, which add up over replicas and parts.
+        """What this replica adds to a step's loss and gradients.
 
-        The loss stands first.
+        Args:
+            images: `[share, pixels, pixels, 3]` on 0..255.
+            targets: float32 `[share, classes]`.
+            part: int32 scalar, which microbatch of the step.
+
+        Returns:
+            float32, the loss and then the gradient of each trainable weight;
+            summed over replicas and parts they are those of the global batch.
         """
         train = self._train
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        moment = Moment(
-            train.seed,
-            self._state.step,
-            part,
-            train.microbatches,
-            norm_group(train.sync_batch_norm, replicas),
-        )
-        with announced(moment), tf.GradientTape() as tape:
+        with announced(self.moment(part)), tf.GradientTape() as tape:
             inputs = normalize(images, self._network.normalization)
             logits = self._forward(inputs)
             smooth = train.label_smoothing

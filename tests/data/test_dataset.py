@@ -256,3 +256,24 @@ def test_the_name_of_the_folder_one_is_in(tmp_path, monkeypatch):
     assert open_dataset(".").name == "here"
     os.chdir("..")
     assert open_dataset("here/").name == "here"
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_training_files_can_be_held_out(tmp_path, manifest):
+    folder = write(tmp_path / "insects", manifest=manifest)
+    whole = open_dataset(str(folder))
+    found = open_dataset(str(folder), holdout_shards=1)
+    assert found.validation == Shards(whole.train.files[:1], 3)
+    assert found.train == Shards(whole.train.files[1:], 2)
+    assert found.labels == whole.labels
+    numbers = {"train_images": 2, "validation_images": 3, "classes": 3}
+    again = open_dataset(str(folder), **numbers, holdout_shards=1)
+    assert (again.train, again.validation) == (found.train, found.validation)
+    with pytest.raises(InputError, match="holdout_shards 2 .* less than the 2"):
+        open_dataset(str(folder), holdout_shards=2)
+
+
+def test_numbers_are_those_after_holding_out(tmp_path):
+    folder = write(tmp_path / "insects", manifest=True)
+    with pytest.raises(InputError, match="train_images 5 was given.* has 2"):
+        open_dataset(str(folder), train_images=5, holdout_shards=1)

@@ -1,6 +1,6 @@
 """The very step function, traced under a genuine TPUStrategy.
 
-Nothing runs on a TPU. The strategy stands on a made-up topology of eight
+Nothing runs on a TPU. The strategy stands on a made-up topology of sixteen
 cores, which is enough to trace what would run, and TensorFlow's own bridge
 then says whether a TPU would take it: it refuses host operators in a replica.
 """
@@ -33,7 +33,7 @@ from efficientnet_tf.training.batches import training_batches
 from efficientnet_tf.training.run import open_run
 from efficientnet_tf.training.step import make_train_call
 
-CORES = 8
+CORES = 16
 host = "/job:localhost/replica:0/task:0"
 devices = [SimpleNamespace(name=f"{host}/device:{kind}:{number}",
                            device_type=kind)
@@ -42,10 +42,10 @@ devices = [SimpleNamespace(name=f"{host}/device:{kind}:{number}",
 metadata = tpu_system_metadata.TPUSystemMetadata(
     num_cores=CORES, num_hosts=1, num_of_cores_per_host=CORES, topology=None,
     devices=devices)
-coordinates = [[[x, y, 0, core] for y in range(2) for x in range(2)
+coordinates = [[[x, y, 0, core] for y in range(4) for x in range(2)
                 for core in range(2)]]
 tpu_strategy_util._INITIALIZED_TPU_SYSTEMS[""] = topology.Topology(
-    mesh_shape=[2, 2, 1, 2],
+    mesh_shape=[2, 4, 1, 2],
     device_coordinates=np.array(coordinates, np.int32))
 strategy = tf.distribute.TPUStrategy(SimpleNamespace(
     master=lambda: "", cluster_spec=lambda: None,
@@ -57,7 +57,8 @@ stages = (Stage("mbconv", 1, 3, 2, 2, 8, se=0.25),
 family = Family(stages, "swish", families.IMAGENET, stem=8, head=16)
 families.VARIANTS["tiny"] = Variant(family, 1.0, 1.0, 32, 0.2)
 config = override(Config(), [
-    "model.name=tiny", f"data.dir={sys.argv[1]}", "train.batch=16"])
+    "model.name=tiny", f"data.dir={sys.argv[1]}", "train.batch=64",
+    *sys.argv[3:]])
 training = _Training(open_run(config, sys.argv[2]), strategy)
 run = training._run
 call = make_train_call(
@@ -81,6 +82,7 @@ for name, traced in calls.items():
         traced, pass_pipeline="tf-replicated-clustering-bridge-v2")
     found[name] = {"sums": nodes["CrossReplicaSum"],
                    "updates": nodes["ResourceApplyRMSProp"],
+                   "depthwise": nodes["DepthwiseConv2dNative"],
                    "clusters": lowered.count("tf_device.cluster_func")}
 found["weights"] = len(training._state.model.trainable_variables)
 found["batch_norms"] = sum(
@@ -89,16 +91,9 @@ print(json.dumps(found))
 """
 
 
-@pytest.fixture(scope="module")
-def traced(squares_dir, tmp_path_factory):
+def trace(data, folder, *settings):
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            PROGRAM,
-            str(squares_dir),
-            str(tmp_path_factory.mktemp("run")),
-        ],
+        [sys.executable, "-c", PROGRAM, str(data), str(folder), *settings],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -106,6 +101,11 @@ def traced(squares_dir, tmp_path_factory):
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def traced(squares_dir, tmp_path_factory):
+    return trace(squares_dir, tmp_path_factory.mktemp("run"))
 
 
 def test_a_tpu_computes_in_bfloat16(traced):
@@ -123,3 +123,46 @@ def test_one_exchange_for_each_gradient_and_batch_norm(traced):
 @pytest.mark.parametrize("call", ["train", "evaluate", "details"])
 def test_the_bridge_makes_one_program_of_a_replica(traced, call):
     assert traced[call]["clusters"] >= 1
+
+
+def test_microbatches_that_are_computed_twice_in_groups_of_batch_norm(
+    traced, squares_dir, tmp_path
+):
+    found = trace(
+        squares_dir,
+        tmp_path,
+        "train.microbatches=2",
+        "train.remat=true",
+        "train.sync_batch_norm=original",
+        "train.clip_norm=1.0",
+    )
+    # Of the two groups of eight the statistics travel once more, where a block
+    # is computed for the second time; gradients only at the end of a step.
+    batch_norms = found["batch_norms"]
+    assert found["train"]["sums"] == found["weights"] + 1 + 3 * batch_norms
+    assert found["train"]["updates"] == found["weights"]
+    assert found["train"]["depthwise"] == 2 * traced["train"]["depthwise"]
+    assert found["train"]["clusters"] == 2
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "lamb",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("momentum", "sgd", "lars", "adamw")
+        ),
+    ],
+)
+def test_the_bridge_takes_every_optimizer(squares_dir, tmp_path, optimizer):
+    found = trace(
+        squares_dir,
+        tmp_path,
+        f"train.optimizer={optimizer}",
+        "train.sync_batch_norm=off",
+    )
+    # Without sharing, only what the moving statistics need.
+    expected = found["weights"] + 1 + found["batch_norms"]
+    assert found["train"]["sums"] == expected
+    assert found["train"]["updates"] == 0
