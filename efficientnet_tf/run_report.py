@@ -15,6 +15,7 @@ from efficientnet_tf.report import run_title
 from efficientnet_tf.report_html import sections
 from efficientnet_tf.report_html.findings import judge
 from efficientnet_tf.report_html.page import page
+from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.model_dir import ModelDir
 from efficientnet_tf.training.strategy import describe_devices, make_strategy
 from efficientnet_tf.training.trained import load_trained, run_config
@@ -23,7 +24,10 @@ NAME = "report.html"
 
 
 def write_report(
-    model_dir: str, *, strategy: tf.distribute.Strategy | None = None
+    model_dir: str,
+    config: Config | None = None,
+    *,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> str:
     """Writes `report.html` into a model directory.
 
@@ -33,6 +37,8 @@ def write_report(
 
     Args:
         model_dir: A run, finished or not, local or gs://.
+        config: Its config, in which data and checkpoint may have been
+            changed; None for its own.
         strategy: The devices; None for all GPUs, else the CPU.
 
     Returns:
@@ -45,7 +51,8 @@ def write_report(
     """
     strategy = strategy or make_strategy("")
     directory = ModelDir(model_dir)
-    config = run_config(model_dir)
+    own = run_config(model_dir)
+    config = config or own
     with strategy.scope():
         trained = load_trained(
             model_dir, config, checkpoint=config.evaluate.checkpoint
@@ -67,11 +74,11 @@ def write_report(
         [
             f"<header><h1>{escape(title)}</h1>"
             f"{sections.summary(trained, found, result)}</header>",
-            sections.curves(lines, config.train.batch),
+            sections.curves(lines, own.train.batch),
             sections.confusions(trained.labels, found, first),
             sections.worst(trained.labels, found),
             sections.classes(trained.labels, found, first),
-            sections.settings(config),
+            sections.settings(own),
             sections.environment(_environment(directory, result, strategy)),
         ],
     )

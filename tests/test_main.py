@@ -101,6 +101,7 @@ def test_the_run_leaves_what_it_should(run):
         "export",
         "labels.txt",
         "metrics.jsonl",
+        "report.html",
         "result.json",
         "tensorboard",
     }
