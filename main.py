@@ -1,9 +1,10 @@
-r"""EfficientNets: train, evaluate, predict, import, export, prepare, describe.
+r"""EfficientNets: train, evaluate, report, predict, import, export, ...
 
 usage: python main.py [VERB] [FLAGS]
 
   train             train and evaluate a network, then export it (the default)
   evaluate          what a trained network gets right, and what wrong
+  report            a run as one HTML file: curves, confusions, worst images
   predict IMAGE...  the likeliest classes of image files
   import            make a run of a checkpoint of the original code
   export            write a trained network as .keras and as int8 .tflite
@@ -24,6 +25,7 @@ For example:
       --model_dir=runs/mine --set model.pixels=128 --set train.epochs=20 \
       --set train.batch=64
   python main.py evaluate --model_dir=runs/mine
+  python main.py evaluate --follow --model_dir=runs/mine
   python main.py predict cat.jpg dog.png --model_dir=runs/mine \
       --save_plot=plots
       A network for your own images, what it confuses, and what it says.
@@ -97,6 +99,7 @@ def train(given: flags.FlagValues) -> None:
             _show(given, result, report.figures(title, report.run_rows(result)))
             raise
         run.write_result(result)
+        _report(run.path, strategy)
     _show(given, result, report.figures(title, report.run_rows(result)))
 
 
@@ -104,6 +107,11 @@ def evaluate(given: flags.FlagValues) -> None:
     """Evaluates a trained network."""
     path, config = _present_run(given, "data", "evaluate")
     _check_data(config)
+    if given.follow:
+        _follow(given, path, config)
+        return
+    if given.follow_timeout is not None:
+        raise InputError("--follow_timeout says nothing without --follow")
 
     from efficientnet_tf.evaluate import evaluate
     from efficientnet_tf.training.strategy import make_strategy
@@ -118,6 +126,19 @@ def evaluate(given: flags.FlagValues) -> None:
     )
     rows = report.evaluation_rows(result)
     _show(given, result, report.figures(result["model"], rows))
+
+
+def report_(given: flags.FlagValues) -> None:
+    """Writes the report of a run that is there."""
+    path, config = _present_run(given, "data", "evaluate")
+    _check_data(config)
+
+    from efficientnet_tf.run_report import write_report
+    from efficientnet_tf.training.strategy import make_strategy
+
+    strategy = make_strategy(given.tpu)
+    facts = {"report": write_report(path, config, strategy=strategy)}
+    _show(given, facts, report.figures(path, report.rows_of(facts)))
 
 
 def predict(given: flags.FlagValues, images: Sequence[str]) -> None:
@@ -256,8 +277,12 @@ VERBS = {
         _RUN | {"model", "data_dir", "config", "init_from", "tpu", "compiler"},
     ),
     "evaluate": Verb(
-        evaluate, _RUN | {"data_dir", "tpu", "split", "out", "labels"}
+        evaluate,
+        _RUN
+        | {"data_dir", "tpu", "split", "out", "labels"}
+        | {"follow", "follow_timeout"},
     ),
+    "report": Verb(report_, _RUN | {"data_dir", "tpu"}),
     "predict": Verb(predict, _RUN | {"labels", "save_plot"}),
     "import": Verb(import_, _RUN | {"model", "checkpoint", "ema", "labels"}),
     "export": Verb(export, _RUN | {"data_dir", "out", "labels", "compiler"}),
@@ -371,6 +396,45 @@ def _check_data(config: Config) -> None:
     if not config.data.dir:
         raise InputError(
             "imported weights come without data: name some by --data_dir"
+        )
+
+
+def _follow(given: flags.FlagValues, path: str, config: Config) -> None:
+    """Evaluates each new checkpoint of a run that is being trained."""
+    if given.out:
+        raise InputError(
+            "--out cannot be given with --follow, which writes to "
+            "MODEL_DIR/evaluation"
+        )
+
+    from efficientnet_tf.follow import follow
+    from efficientnet_tf.training.strategy import make_strategy
+
+    for line in follow(
+        config,
+        path,
+        split=given.split,
+        labels=given.labels,
+        timeout=given.follow_timeout,
+        strategy=make_strategy(given.tpu),
+    ):
+        shown = json.dumps(line) if given.json else report.followed(line)
+        print(shown, flush=True)
+
+
+def _report(model_dir: str, strategy: Any) -> None:
+    """Writes the report of a training that has just ended."""
+    from efficientnet_tf.run_report import write_report
+
+    try:
+        write_report(model_dir, strategy=strategy)
+    # Whatever it is: the training is done, and so is its export.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        print(
+            f"no report.html: {reason}; to try again, `report "
+            f"--model_dir={model_dir}`",
+            file=sys.stderr,
         )
 
 

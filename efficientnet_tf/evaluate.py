@@ -134,7 +134,7 @@ def _write(
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_COLUMNS)
-    table.writerows(_class_rows(trained.labels, found, first))
+    table.writerows(class_rows(trained.labels, found, first))
     result_file = os.path.join(out, RESULT)
     try:
         # What lies there from before must not vouch for the new files.
@@ -159,7 +159,7 @@ def _write(
         ) from error
 
 
-def _class_rows(
+def class_rows(
     labels: tuple[str, ...], found: Details, first: int
 ) -> Iterator[tuple[int | str | float, ...]]:
     """Lines of `per_class.csv`; empty where there is nothing to say."""

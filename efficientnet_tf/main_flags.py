@@ -72,6 +72,21 @@ def define_flags() -> flags.FlagValues:
         "evaluate: which of the records.",
         flag_values=given,
     )
+    flags.DEFINE_bool(
+        "follow",
+        False,
+        "evaluate: each new checkpoint until the training has ended, into "
+        "MODEL_DIR/evaluation/SPLIT/follow.jsonl.",
+        flag_values=given,
+    )
+    flags.DEFINE_float(
+        "follow_timeout",
+        None,
+        "evaluate --follow: seconds without a new checkpoint after which it "
+        "waits no longer; endless if not given.",
+        lower_bound=0.0,
+        flag_values=given,
+    )
     text(
         "labels",
         "evaluate, predict, import, export: names of the classes, a line each "

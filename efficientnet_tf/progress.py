@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,20 +17,53 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 LINE_SECONDS = 30.0
+
+# A longer name leaves no room for the numbers.
+_NAME_CHARACTERS = 24
 
 
 class Advance(Protocol):
     """Tells how far the work is."""
 
     def __call__(self, done: int, note: str = "") -> None:
-        """Says that `done` of all are done; `note` stands behind the bar."""
+        """Says that `done` of all are done; `note` stands below the bar."""
+
+
+def training_note(
+    *,
+    loss: float,
+    images_per_second: float,
+    input_wait_share: float,
+    top1: float | None = None,
+) -> str:
+    """How a training goes, for `Advance`.
+
+    Args:
+        loss: The mean one since the last evaluation.
+        images_per_second: Trained on, evaluation not counted.
+        input_wait_share: Share of that time, 0 to 1, that the devices waited
+            for images.
+        top1: Of the last evaluation; None where there was none yet.
+    """
+    said = [f"loss {loss:.3f}"]
+    if top1 is not None:
+        said.append(f"top-1 {top1:.3f}")
+    # Fewer digits of what changes from call to call.
+    pace = f"{images_per_second:,.{0 if images_per_second >= 10 else 1}f}"
+    said.append(f"{pace} images/s")
+    said.append(f"input {100 * input_wait_share:.0f} %")
+    return " | ".join(said)
 
 
 @contextmanager
 def progress(what: str, total: int, done: int = 0) -> Iterator[Advance]:
     """Shows progress while the block runs.
+
+    Without a terminal it is a line now and then, and one at the end.
 
     Args:
         what: The work, in a word or two.
@@ -42,17 +75,29 @@ def progress(what: str, total: int, done: int = 0) -> Iterator[Advance]:
         yield advance
 
 
+class _Bar(Progress):
+    """A bar with its note on a line of its own, cut where the line ends."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            if task.fields["note"]:
+                yield Text(
+                    task.fields["note"], no_wrap=True, overflow="ellipsis"
+                )
+
+
 @contextmanager
 def _bar(what: str, total: int, done: int) -> Iterator[Advance]:
+    name = Column(no_wrap=True, overflow="ellipsis", max_width=_NAME_CHARACTERS)
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=name),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with _Bar(*columns, console=Console(stderr=True), expand=True) as bar:
         task = bar.add_task(what, total=total, completed=done, note="")
 
         def advance(done: int, note: str = "") -> None:
@@ -63,13 +108,33 @@ def _bar(what: str, total: int, done: int) -> Iterator[Advance]:
 
 @contextmanager
 def _lines(what: str, total: int, done: int) -> Iterator[Advance]:
-    said = time.monotonic()
+    began = said = time.monotonic()
+    first = done
+    unsaid = ""
 
     def advance(done: int, note: str = "") -> None:
-        nonlocal said
+        nonlocal said, unsaid
         now = time.monotonic()
+        words = [f"{what} {done:,}/{total:,}"]
+        if first < done < total:
+            left = (now - began) / (done - first) * (total - done)
+            words.append(f"{_clock(left)} left")
+        if note:
+            words.append(note)
+        unsaid = " | ".join(words)
         if now - said >= LINE_SECONDS:
-            said = now
-            print(f"{what} {done}/{total} {note}".rstrip(), file=sys.stderr)
+            print(unsaid, file=sys.stderr, flush=True)
+            said, unsaid = now, ""
 
-    yield advance
+    try:
+        yield advance
+    finally:
+        # How far it came, whether it came to its end or not.
+        if unsaid:
+            print(unsaid, file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -82,6 +82,15 @@ def evaluation_rows(result: Mapping[str, Any]) -> Rows:
     ]
 
 
+def followed(line: Mapping[str, Any]) -> str:
+    """A line of `follow.jsonl`, for people."""
+    return (
+        f"step {line['step']:,}: top-1 {line['top1']:.4f} averaged weights, "
+        f"{line['raw_top1']:.4f} raw weights, top-5 {line['top5']:.4f}, "
+        f"loss {line['loss']:.4f}, {line['images']:,} images"
+    )
+
+
 def export_facts(
     report: Mapping[str, Any], files: Sequence[str], out: str
 ) -> dict[str, Any]:

@@ -148,6 +148,14 @@ def test_a_training_and_its_evaluation(
     found = run(gcs, f"evaluate --model_dir={address} --json")
     assert json.loads(found.stdout)["top1"] == result["top1"]
     assert "evaluation/validation/confusion.png" in gcs.list(address)
+    assert b"Confusion matrix" in gcs.read(f"{address}/report.html")
+
+    # The second one finds nothing left to do.
+    command = f"evaluate --follow --model_dir={address} --json"
+    (line,) = run(gcs, command, command).stdout.splitlines()
+    assert json.loads(line)["top1"] == result["top1"]
+    written = gcs.read(f"{address}/evaluation/validation/follow.jsonl")
+    assert json.loads(written) == json.loads(line)
 
 
 def test_what_is_not_there_is_one_line(gcs: LocalGcs) -> None:

@@ -101,6 +101,7 @@ def test_the_run_leaves_what_it_should(run):
         "export",
         "labels.txt",
         "metrics.jsonl",
+        "report.html",
         "result.json",
         "tensorboard",
     }
@@ -138,6 +139,18 @@ def test_the_same_command_again_says_finished(run, records, capsys):
     assert "is finished" in shown.err
     assert "top-1" in shown.out
     assert (run / "result.json").read_bytes() == before
+
+
+def test_a_report_that_fails_spoils_nothing(tiny, records, tmp_path, capsys):
+    """Something lies where it would be written."""
+    (tmp_path / "report.html" / "old").mkdir(parents=True)
+    command = [*TINY, f"--data_dir={records}", f"--model_dir={tmp_path}"]
+    assert main.main([*command, "--set=train.epochs=1"]) == 0
+    shown = capsys.readouterr()
+    (line,) = (x for x in shown.err.splitlines() if "no report.html" in x)
+    assert f"`report --model_dir={tmp_path}`" in line
+    assert "int8 top-1" in shown.out
+    assert "files" in json.loads((tmp_path / "result.json").read_text())
 
 
 def test_its_own_config_runs_it_again(run, tmp_path):

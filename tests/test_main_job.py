@@ -34,5 +34,5 @@ def test_without_a_flag_the_digits_are_learnt_and_exported(tmp_path):
     # Progress and two lines of the export; nothing of TensorFlow's start.
     for line in done.stderr.splitlines():
         assert line.startswith(
-            ("efficientnet-lite0 ", "quantising", "comparing")
+            ("efficientnet-lite0 ", "quantising", "comparing", "judging")
         ), line

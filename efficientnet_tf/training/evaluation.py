@@ -101,7 +101,7 @@ class Evaluator:
                 part=context.input_pipeline_id,
                 parts=context.num_input_pipelines,
             )
-            return _padded_batches(examples, cut.pixels, share)
+            return padded_batches(examples, cut.pixels, share)
 
         self._batches = strategy.distribute_datasets_from_function(of_host)
         self._calls: dict[tuple[int, Counter], Callable[..., Counts]] = {}
@@ -226,7 +226,7 @@ def scores(sums: Mapping[str, np.ndarray]) -> Scores:
     return Scores(top1 / images, top5 / images, loss / images, int(images))
 
 
-def _padded_batches(
+def padded_batches(
     examples: tf.data.Dataset, pixels: int, share: int
 ) -> tf.data.Dataset:
     """Batches of (image, label, weight), endless images of weight 0 last."""

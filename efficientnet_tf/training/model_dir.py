@@ -5,6 +5,7 @@
     import.json     what became of the tensors of an imported checkpoint
     metrics.jsonl   one object for every evaluation during training
     result.json     the final figures
+    report.html     all of it for people, in one file
     checkpoints/    the newest checkpoints
     best/           the checkpoint with the best top-1
     export/         files for devices
