@@ -7,10 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ def test_a_server_without_a_tpu() -> None:
     assert done.returncode == 1
     (line,) = [x for x in done.stderr.splitlines() if x.startswith("main.py")]
     assert "--tpu=grpc://localhost:" in line
-    assert "TensorFlow there has no TPU" in line
+    assert "the server there has no TPU" in line
 
 
 @pytest.mark.parametrize("address", ["grpc://10.0.0.2:port", "grpc://"])
@@ -331,34 +332,49 @@ print(json.dumps({
 def run_program(
     program: str, config: dict[str, Any] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    with begin(program, config) as process:
-        out, err = process.communicate(timeout=240)
-    return subprocess.CompletedProcess("", process.returncode, out, err)
+    (done,) = run_programs(program, [config])
+    return done
 
 
-def begin(
-    program: str, config: dict[str, Any] | None = None
-) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    if config:
-        environment["TF_CONFIG"] = json.dumps(config)
-    return subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+def run_programs(
+    program: str, configs: Sequence[dict[str, Any] | None]
+) -> list[subprocess.CompletedProcess[str]]:
+    """Runs a program in processes, one for each TF_CONFIG, at a time."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        # AutoGraph wants to read the source.
+        file = Path(folder) / "program.py"
+        file.write_text(program)
+        processes = []
+        for config in configs:
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
+            if config:
+                environment["TF_CONFIG"] = json.dumps(config)
+            process = subprocess.Popen(
+                [sys.executable, str(file)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+            processes.append(stack.enter_context(process))
+            # Last in, first out: before the wait for its end.
+            stack.callback(process.kill)
+        done = []
+        for process in processes:
+            out, err = process.communicate(timeout=240)
+            done.append(
+                subprocess.CompletedProcess("", process.returncode, out, err)
+            )
+    return done
 
 
 def test_two_hosts_add_up_and_agree() -> None:
     ports = free_ports(2)
-    processes = [begin(TOGETHER, tf_config(ports, n)) for n in range(2)]
     found = []
-    for process in processes:
-        out, err = process.communicate(timeout=240)
-        assert process.returncode == 0, err
-        found.append(json.loads(out))
+    for done in run_programs(TOGETHER, [tf_config(ports, n) for n in (0, 1)]):
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
     for answer in found:
         assert answer["devices"] == "2 hosts x 1 CPU"
         assert answer["total"] == 33.0
@@ -395,11 +411,9 @@ sys.exit(command_line.run("main.py", work))
 
 def test_a_worker_that_is_gone_can_be_waited_for() -> None:
     ports = free_ports(2)
-    chief, worker = (begin(ALONE, tf_config(ports, n)) for n in range(2))
-    worker.communicate(timeout=240)
+    chief, worker = run_programs(ALONE, [tf_config(ports, n) for n in (0, 1)])
     assert worker.returncode == 9
-    _, err = chief.communicate(timeout=240)
     assert chief.returncode == 75
-    (line,) = [x for x in err.splitlines() if x.startswith("main.py")]
+    (line,) = [x for x in chief.stderr.splitlines() if x.startswith("main.py")]
     assert "a worker is gone (" in line
     assert line.endswith("saved at step 7; the same command goes on")
