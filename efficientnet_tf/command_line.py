@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from efficientnet_tf.errors import InputError, RunError, near
+from efficientnet_tf.errors import InputError, RunError, Stopped, near
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 
@@ -26,7 +26,8 @@ def run(program: str, work: Callable[[], None]) -> int:
 
     Returns:
         0 when it went well, 1 where it failed, 2 where the input was wrong,
-        130 where it was interrupted.
+        130 where it was interrupted, that of the error where a run was
+        stopped and can go on.
     """
     _quiet_tensorflow()
     try:
@@ -39,6 +40,9 @@ def run(program: str, work: Callable[[], None]) -> int:
     except (InputError, RunError) as error:
         print(f"{program}: {_shown(error)}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except Stopped as stopped:
+        print(f"{program}: {_shown(stopped)}", file=sys.stderr)
+        return stopped.exit_code
     except ModuleNotFoundError as error:
         if error.name not in _IN_EXTRAS:
             raise

@@ -1,4 +1,4 @@
-"""The one exception for bad input, and the sentence that proposes a cure."""
+"""Exceptions that a person reads, and the sentence that proposes a cure."""
 
 from __future__ import annotations
 
@@ -38,3 +38,31 @@ class RunError(RuntimeError):
 
     The command line prints the message as one line and exits with code 1.
     """
+
+
+class Stopped(Exception):
+    """The run was stopped before its end, and can go on.
+
+    The command line prints the message as one line and exits with the code.
+
+    Attributes:
+        exit_code: 143 after SIGTERM, 130 after SIGINT, `TEMPORARY` where the
+            machine or a worker goes away.
+    """
+
+    def __init__(self, why: str, exit_code: int, step: int):
+        """Says where the same command goes on.
+
+        Args:
+            why: What stopped the run, in a few words.
+            exit_code: That of the process.
+            step: The newest step that is saved.
+        """
+        super().__init__(
+            f"{why}: saved at step {step}; the same command goes on"
+        )
+        self.exit_code = exit_code
+
+
+# EX_TEMPFAIL of sysexits.h: whoever started the command should do so again.
+TEMPORARY = 75

@@ -92,9 +92,3 @@ def test_the_readme_has_every_word_of_preprocessing(field):
         re.M,
     )
     assert set(get_args(WORDS[field])) <= set(re.findall(r"`(\w+)`", row))
-
-
-def test_the_imagenet_recipe_is_the_default():
-    from efficientnet_tf.training.config import Config
-
-    assert load_config(f"{ROOT}/configs/imagenet.py:b0") == Config()

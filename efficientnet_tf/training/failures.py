@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from efficientnet_tf.errors import RunError
+from efficientnet_tf.errors import TEMPORARY, RunError, Stopped
 
 REASON_CHARACTERS = 300
 
@@ -15,22 +15,37 @@ _CAUSES = {
     tf.errors.DataLossError: "a file of records is damaged",
     tf.errors.ResourceExhaustedError: "out of memory; a smaller batch may fit",
 }
+# Another process of the training, or a server, is not there any more.
+_GONE = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+)
 # What the input pipeline's operators say of records.
 _RECORD_WORDS = ("has the label", "JPEG", "Key: image/", "parse")
 
 
 @contextmanager
-def device_errors(what: str) -> Iterator[None]:
+def device_errors(what: str, saved: int | None = None) -> Iterator[None]:
     """Turns an error of the devices or the input pipeline into a RunError.
 
     Args:
         what: What was being done, for the message.
+        saved: The newest step that is saved, where the same command would go
+            on from it: the loss of a worker is then no failure of the run.
+
+    Raises:
+        RunError: The block failed.
+        Stopped: A worker or a server is gone, and `saved` is given.
     """
     try:
         yield
     except tf.errors.OpError as error:
         said = _gist(error.message)
         gist = said[:REASON_CHARACTERS]
+        if saved is not None and isinstance(error, _GONE):
+            why = f"{what}: a worker is gone ({type(error).__name__}: {gist})"
+            raise Stopped(why, TEMPORARY, saved) from error
         cause = _CAUSES.get(type(error), type(error).__name__)
         if any(word in said for word in _RECORD_WORDS):
             cause = "a record cannot be used"
