@@ -25,20 +25,8 @@ from efficientnet_tf.training.lease import (
 
 ROOT = Path(__file__).parents[2]
 FAST = LeaseSeconds(beat=0.2, patience=1.0, settle=0.3, poll=0.05)
-# Says what becomes of it, and goes on until its input ends.
-PROGRAM = """
-import sys
-from efficientnet_tf.errors import InputError
-from efficientnet_tf.training.lease import LeaseSeconds, hold, hold_by_beats
-try:
-    with {call} as lease:
-        print("held", flush=True)
-        for line in sys.stdin:
-            print(lease.lost(), flush=True)
-except InputError as error:
-    print("refused:", error, flush=True)
-"""
-BY_BEATS = f"hold_by_beats(sys.argv[1], {FAST!r})"
+PROGRAM = ROOT / "tests" / "hold.py"
+BY_BEATS = tuple(map(str, dataclasses.astuple(FAST)))
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -47,9 +35,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Begins a process that holds the folder, or is refused."""
     begun = []
 
-    def start(call: str = BY_BEATS) -> subprocess.Popen[str]:
+    def start(*seconds: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.format(call=call), str(tmp_path)],
+            [sys.executable, str(PROGRAM), str(tmp_path), *seconds],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -86,7 +74,7 @@ def as_of_elsewhere(folder: Path) -> None:
 def test_a_second_one_is_refused_by_the_name_of_the_first(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = start()
+    first = start(*BY_BEATS)
     assert said(first) == "held"
     with (
         pytest.raises(InputError) as caught,
@@ -115,7 +103,7 @@ def test_a_lease_ends_with_its_block(
 def test_a_process_of_this_machine_that_died_is_not_waited_for(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = start()
+    first = start(*BY_BEATS)
     assert said(first) == "held"
     first.kill()
     # A zombie is dead too: nobody has asked for it yet.
@@ -144,7 +132,7 @@ def test_a_number_that_another_process_has_now_is_no_life() -> None:
 def test_a_lease_of_elsewhere_is_taken_after_patience(
     start: Start, tmp_path: Path
 ) -> None:
-    first = start()
+    first = start(*BY_BEATS)
     assert said(first) == "held"
     os.kill(first.pid, signal.SIGSTOP)
     as_of_elsewhere(tmp_path)
@@ -174,7 +162,7 @@ def test_one_that_lost_its_lease_is_told_to_stop(tmp_path: Path) -> None:
 
 
 def test_of_some_that_begin_together_one_holds(start: Start) -> None:
-    together = [start() for _ in range(4)]
+    together = [start(*BY_BEATS) for _ in range(4)]
     words = [said(process) for process in together]
     assert words.count("held") == 1
     assert sum(word.startswith("refused: ") for word in words) == 3
@@ -193,7 +181,7 @@ def test_an_object_that_is_no_lease_is_waited_for(
 def test_a_local_folder_is_held_until_the_process_dies(
     start: Start, tmp_path: Path
 ) -> None:
-    first = start("hold(sys.argv[1])")
+    first = start()
     assert said(first) == "held"
     with pytest.raises(InputError, match="is in use"), hold(str(tmp_path)):
         pass
