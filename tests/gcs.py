@@ -9,16 +9,20 @@ these variables as it starts; what is to see the buckets is a process begun with
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import trustme
-from gcs_api import Api, Request, Store
+from gcs_api import Answer, Api, Request, Store
+from gcs_faults import Fault, Faults
 
 HOSTS = ("www.googleapis.com", "storage.googleapis.com")
 
@@ -28,9 +32,10 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, api: Api, tls: ssl.SSLContext):
+    def __init__(self, api: Api, faults: Faults, tls: ssl.SSLContext):
         super().__init__(("127.0.0.1", 0), _Proxy)
         self.api = api
+        self.faults = faults
         self.tls = tls
 
 
@@ -69,16 +74,30 @@ class _Endpoint(_Handler):
 
     def do(self) -> None:
         parts = urlsplit(self.path)
-        answer = self.server.api.answer(
-            Request(
-                method=self.command,
-                host=self.headers["Host"],
-                path=parts.path,
-                query=dict(parse_qsl(parts.query, keep_blank_values=True)),
-                headers=dict(self.headers),
-                body=self._body(),
-            )
+        request = Request(
+            method=self.command,
+            host=self.headers["Host"],
+            path=parts.path,
+            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            headers=dict(self.headers),
+            body=self._body(),
         )
+        fault = self.server.faults.meet(request)
+        if fault:
+            time.sleep(fault.seconds)
+        if fault and fault.breaks:
+            # Half of it came, and nobody says so.
+            self.server.api.answer(request.half())
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self._send(
+            Answer(fault.status)
+            if fault and fault.status
+            else self.server.api.answer(request)
+        )
+
+    def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -111,12 +130,13 @@ class LocalGcs:
     def __init__(self, folder: Path, *buckets: str):
         """Begins to serve; `folder` takes the certificate."""
         self._store = Store(*buckets)
+        self._faults = Faults()
         authority = trustme.CA()
         bundle = folder / "certificate.pem"
         authority.cert_pem.write_to_path(str(bundle))
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert(*HOSTS).configure_cert(tls)
-        self._server = _Server(Api(self._store), tls)
+        self._server = _Server(Api(self._store), self._faults, tls)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.environment = {
             "https_proxy": f"http://127.0.0.1:{self._server.server_port}",
@@ -125,12 +145,24 @@ class LocalGcs:
             "CURL_CA_BUNDLE": str(bundle),
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "nobody",
             "NO_GCE_CHECK": "true",
-            "GCS_RETRY_CONFIG_MAX_RETRIES": "1",
+            # TensorFlow's own are 10 and a second, which doubles up to 32.
+            "GCS_RETRY_CONFIG_MAX_RETRIES": "4",
+            "GCS_RETRY_CONFIG_INIT_DELAY_TIME_US": "20000",
+            "GCS_RETRY_CONFIG_MAX_DELAY_TIME_US": "100000",
         }
 
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    @contextmanager
+    def failing(self, *faults: Fault) -> Iterator[None]:
+        """Has requests meet these faults, the first that fits, in a block."""
+        self._faults.add(*faults)
+        try:
+            yield
+        finally:
+            self._faults.clear()
 
     def put(self, address: str, content: bytes) -> None:
         """Writes an object."""

@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -86,6 +86,24 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def path_and_query(self) -> str:
+        """What the request is about, for people."""
+        asked = "&".join(f"{k}={v}" for k, v in self.query.items())
+        return f"{unquote(self.path)}?{asked}"
+
+    def half(self) -> Request:
+        """The request as it comes where the connection ends midway."""
+        return replace(self, body=self.body[: len(self.body) // 2])
+
+
+@dataclass
+class Upload:
+    """An object of which not all has come."""
+
+    name: str
+    content: bytearray = field(default_factory=bytearray)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -115,7 +133,7 @@ class Api:
 
     def __init__(self, store: Store):
         self._store = store
-        self._uploads: dict[str, tuple[str, str]] = {}
+        self._uploads: dict[str, Upload] = {}
         self._numbers = count()
         self._lock = threading.Lock()
 
@@ -184,19 +202,35 @@ class Api:
             stored = self._store.write(bucket, name, request.body)
             return _json(_metadata(name, stored))
         number = str(next(self._numbers))
-        self._uploads[number] = (bucket, name)
+        self._uploads[number] = Upload(name)
         where = f"https://{request.host}{request.path}?upload_id={number}"
         return Answer(headers={"Location": where})
 
     def put(self, request: Request, bucket: str) -> Answer:
-        """Takes all of an object: TensorFlow sends parts after errors only."""
+        """Takes an object, all of it or what a broken upload left.
+
+        TensorFlow asks after an error how much has come, by a request that
+        has no body, and sends the rest.
+        """
+        upload = self._uploads[request.query["upload_id"]]
         # It names no range of an empty object.
-        parts = request.headers.get("Content-Range", "bytes */0")
-        if int(parts.rpartition("/")[2]) != len(request.body):
+        found = re.fullmatch(
+            r"bytes (?:(\d+)-\d+|(\*))/(\d+)",
+            request.headers.get("Content-Range", "bytes */0"),
+        )
+        if found is None:
             return Answer(501)
-        bucket, name = self._uploads.pop(request.query["upload_id"])
-        return _json(
-            _metadata(name, self._store.write(bucket, name, request.body))
+        if found[1]:
+            del upload.content[int(found[1]) :]
+            upload.content += request.body
+        if len(upload.content) == int(found[3]):
+            stored = self._store.write(
+                bucket, upload.name, bytes(upload.content)
+            )
+            return _json(_metadata(upload.name, stored))
+        last = len(upload.content) - 1
+        return Answer(
+            308, headers={"Range": f"bytes=0-{last}"} if last >= 0 else {}
         )
 
     def content(self, request: Request, bucket: str, name: str) -> Answer:

@@ -6,6 +6,7 @@
     metrics.jsonl   one object for every evaluation during training
     result.json     the final figures
     report.html     all of it for people, in one file
+    lease.json      who is at work in here, on gs:// and while they are
     checkpoints/    the newest checkpoints
     best/           the checkpoint with the best top-1
     export/         files for devices
@@ -18,11 +19,11 @@ Works on local paths and on gs://. Files appear whole or not at all.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import read_text, write_text
 from efficientnet_tf.training.config import Config, differences
 from efficientnet_tf.training.config_files import from_json, to_dict
+from efficientnet_tf.training.lease import Lease, hold
 
 _VERSIONS_OF = (
     "tensorflow",
@@ -52,6 +54,8 @@ IMPORTED = "import.json"
 
 # Characters that make a pattern of a path.
 _PATTERN = frozenset("*?[]")
+# What `write_text` leaves of a file if the process is killed.
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 # What a run would write over.
 _NAMES = (LABELS, "metrics.jsonl", "result.json", "checkpoints", "best")
 
@@ -205,26 +209,19 @@ class ModelDir:
             )
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keeps other processes of this machine out while the block runs.
+    def held(self) -> Iterator[Lease]:
+        """Keeps other processes out while the block runs; see `hold`.
 
-        The system lets go of it when the process ends, however it ends. A
-        directory on gs:// cannot be held.
+        What a process that was killed had begun to write is removed.
 
         Raises:
             InputError: Another process holds it.
         """
-        if "://" in self.path:
-            yield
-            return
-        with open(self.join(".lock"), "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(
-                    f"{self.path} is in use by another process"
-                ) from None
-            yield
+        with hold(self.path) as lease:
+            for name in tf.io.gfile.listdir(self.path):
+                if _LEFTOVER.fullmatch(name):
+                    tf.io.gfile.remove(self.join(name))
+            yield lease
 
     def _begin(self, config: Config) -> None:
         with self._writing():
