@@ -80,13 +80,24 @@ def train(given: flags.FlagValues) -> None:
     from edgetpu.compiler import find_compiler
     from efficientnet_tf.training.loop import train
     from efficientnet_tf.training.model_dir import ModelDir
-    from efficientnet_tf.training.strategy import make_strategy
+    from efficientnet_tf.training.profiling import ProfileSteps
+    from efficientnet_tf.training.strategy import is_chief, make_strategy
     from efficientnet_tf.training.trained import run_config
 
     # Asked now, because hours may pass before it is needed.
     find_compiler(given.compiler or None)
+    steps = given.profile_steps
+    profile_steps = ProfileSteps.parse(steps) if steps else None
     strategy = make_strategy(given.tpu)
-    result = train(config, given.model_dir, strategy=strategy)
+    result = train(
+        config,
+        given.model_dir,
+        strategy=strategy,
+        profile_steps=profile_steps,
+    )
+    if not is_chief(strategy):
+        # The first host does the rest, and says what came out.
+        return
     run = ModelDir(result["model_dir"])
     title = report.run_title(result)
     if "files" in result:
@@ -274,7 +285,9 @@ _RUN = {"model_dir", "set", "json"}
 VERBS = {
     "train": Verb(
         train,
-        _RUN | {"model", "data_dir", "config", "init_from", "tpu", "compiler"},
+        _RUN
+        | {"model", "data_dir", "config", "init_from", "tpu", "compiler"}
+        | {"profile_steps"},
     ),
     "evaluate": Verb(
         evaluate,

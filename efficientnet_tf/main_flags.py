@@ -116,5 +116,9 @@ def define_flags() -> flags.FlagValues:
         "prepare: decides the order and what is held out.",
         flag_values=given,
     )
+    text(
+        "profile_steps",
+        "train: FIRST,LAST of the steps to trace for TensorBoard's profiler.",
+    )
     text("compiler", "train, export: edgetpu_compiler, if not on the PATH.")
     return given

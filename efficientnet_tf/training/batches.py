@@ -23,9 +23,6 @@ def training_batches(
 ) -> tf.distribute.DistributedDataset:
     """Endless batches of (images, targets) for every replica.
 
-    The stream of images is dealt out in blocks: to all replicas in turn, then
-    the next microbatch. So a step sees the same images on any devices.
-
     Args:
         run: Whose data, and how they are cut and mixed.
         strategy: Among whose replicas a batch is divided.
@@ -33,60 +30,69 @@ def training_batches(
         dtype: Of the images, `[share, pixels, pixels, 3]` on 0..255; targets
             are float32 `[share, classes]` and sum to one.
     """
-    config = run.config
-    replicas = strategy.num_replicas_in_sync
-    share = replica_share(config, replicas)
-    crop = TrainingCrop(
-        min_area=config.data.min_crop_area, flip=config.data.flip
+    return strategy.distribute_datasets_from_function(
+        lambda context: host_batches(run, context, start=start, dtype=dtype)
     )
-    mixing = Mixing(config.data.mixup, config.data.cutmix)
+
+
+def host_batches(
+    run: Run,
+    context: tf.distribute.InputContext,
+    *,
+    start: int,
+    dtype: tf.DType,
+) -> tf.data.Dataset:
+    """The batches of one host's replicas in turn; see `training_batches`.
+
+    The stream of images is dealt out in blocks: to all replicas in turn, then
+    the next microbatch. So a step sees the same images on any devices.
+    """
+    config = run.config
+    replicas = context.num_replicas_in_sync
+    hosts, host = context.num_input_pipelines, context.input_pipeline_id
+    local = replicas // hosts
+    share = replica_share(config, replicas)
+    blocks = config.train.batch // share
     first_step = start // config.train.batch
+    mixing = Mixing(config.data.mixup, config.data.cutmix)
+    examples = training_examples(
+        run.dataset,
+        cut=run.cut,
+        crop=TrainingCrop(
+            min_area=config.data.min_crop_area, flip=config.data.flip
+        ),
+        seed=config.train.seed,
+        start=start,
+        part=host,
+        parts=hosts,
+        block=local * share,
+    )
 
-    def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        hosts, host = context.num_input_pipelines, context.input_pipeline_id
-        local = replicas // hosts
-        examples = training_examples(
-            run.dataset,
-            cut=run.cut,
-            crop=crop,
-            seed=config.train.seed,
-            start=start,
-            part=host,
-            parts=hosts,
-            block=local * share,
-        )
+    def finished(
+        number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = batch
+        targets = tf.one_hot(labels, run.network.classes)
+        if mixing:
+            # Of all blocks that are dealt out, all hosts together.
+            block = number // local * replicas + host * local + number % local
+            step = first_step + block // blocks
+            key = tf.constant([config.train.seed, _MIXING], tf.int64)
+            images, targets = mix(
+                images,
+                targets,
+                mixing,
+                seed=tf.random.fold_in(key, step),
+                rows=Rows(
+                    config.train.batch,
+                    tf.cast(block % blocks * share, tf.int32),
+                ),
+            )
+        return tf.cast(images, dtype), targets
 
-        def finished(
-            number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            images, labels = batch
-            targets = tf.one_hot(labels, run.network.classes)
-            if mixing:
-                # Of all blocks that are dealt out, all hosts together.
-                block = number // local * replicas
-                block += host * local + number % local
-                blocks = config.train.batch // share
-                step = first_step + block // blocks
-                images, targets = mix(
-                    images,
-                    targets,
-                    mixing,
-                    seed=tf.random.fold_in(
-                        tf.constant([config.train.seed, _MIXING], tf.int64),
-                        step,
-                    ),
-                    rows=Rows(
-                        config.train.batch,
-                        tf.cast(block % blocks * share, tf.int32),
-                    ),
-                )
-            return tf.cast(images, dtype), targets
-
-        return (
-            examples.batch(share, drop_remainder=True)
-            .enumerate()
-            .map(finished, num_parallel_calls=tf.data.AUTOTUNE)
-            .prefetch(tf.data.AUTOTUNE)
-        )
-
-    return strategy.distribute_datasets_from_function(of_host)
+    return (
+        examples.batch(share, drop_remainder=True)
+        .enumerate()
+        .map(finished, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )

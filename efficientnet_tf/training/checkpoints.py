@@ -40,13 +40,22 @@ class Checkpoints:
     end: after a failed write `Checkpoint.sync` returns as if all were well.)
     """
 
-    def __init__(self, model_dir: ModelDir, state: TrainState, keep: int):
+    def __init__(
+        self,
+        model_dir: ModelDir,
+        state: TrainState,
+        keep: int,
+        *,
+        writes: bool = True,
+    ):
         """Binds a training to its folders.
 
         Args:
             model_dir: Where the checkpoints are.
             state: What is saved and restored.
             keep: How many of the newest ones are kept.
+            writes: Whether this process saves; of several hosts that train
+                the same weights, one does.
 
         Raises:
             RunError: The file that names the newest checkpoint is empty.
@@ -61,10 +70,13 @@ class Checkpoints:
             copies = tf.nest.map_structure(_blank, variables)
         self._copies: list[tf.Variable] = tf.nest.flatten(copies)
         self._written = tf.train.Checkpoint(**copies)
-        self._managers: dict[Which, tf.train.CheckpointManager] = {
-            "last": _manager(self._written, model_dir.checkpoints, keep),
-            "best": _manager(self._written, model_dir.best, 1),
-        }
+        self._folder = model_dir.checkpoints
+        self._managers: dict[Which, tf.train.CheckpointManager] = {}
+        if writes:
+            self._managers = {
+                "last": _manager(self._written, self._folder, keep),
+                "best": _manager(self._written, model_dir.best, 1),
+            }
         self._writer = ThreadPoolExecutor(1, "checkpoints")
         self._writing: dict[Which, Future[None]] = {}
 
@@ -78,10 +90,13 @@ class Checkpoints:
         Raises:
             RunError: None can be read, or they do not hold this network.
         """
-        manager = self._managers["last"]
-        if not manager.checkpoints:
-            # An error where there are some all the same.
-            return latest(manager.directory) is not None
+        manager = self._managers.get("last")
+        if manager is None or not manager.checkpoints:
+            # An error where there are some that nothing names.
+            path = latest(self._folder)
+            if path is not None:
+                restore(self._contents, path)
+            return path is not None
         damaged: dict[str, str] = {}
         for path in reversed(manager.checkpoints):
             try:
@@ -134,6 +149,8 @@ class Checkpoints:
         self._writer.shutdown()
 
     def _save(self, which: Which) -> None:
+        if not self._managers:
+            return
         for other, future in tuple(self._writing.items()):
             if other == which or future.done():
                 del self._writing[other]

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.errors import TEMPORARY, InputError, RunError, Stopped
 from efficientnet_tf.networks import totals
-from efficientnet_tf.progress import progress
-from efficientnet_tf.training.batches import training_batches
+from efficientnet_tf.progress import Advance, progress, training_note
+from efficientnet_tf.training.batches import host_batches, training_batches
 from efficientnet_tf.training.checkpoints import Checkpoints
 from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.divergence import first_not_finite
 from efficientnet_tf.training.evaluation import Evaluator, Scores, figures
+from efficientnet_tf.training.events import Events
 from efficientnet_tf.training.failures import device_errors
 from efficientnet_tf.training.initial import check_source, load_initial
+from efficientnet_tf.training.input_grid import SHOWN
+from efficientnet_tf.training.lease import Lease
 from efficientnet_tf.training.model_dir import Metrics, ModelDir, mean_pace
-from efficientnet_tf.training.plan import Plan, plan
+from efficientnet_tf.training.plan import Plan, norm_group, plan, replica_share
+from efficientnet_tf.training.profiling import Profile, ProfileSteps
 from efficientnet_tf.training.run import Run, open_run
 from efficientnet_tf.training.schedules import learning_rate
 from efficientnet_tf.training.state import TrainState, create_state
-from efficientnet_tf.training.step import make_train_call
+from efficientnet_tf.training.step import TrainStep, make_train_call
+from efficientnet_tf.training.stops import Stop, Stops
 from efficientnet_tf.training.strategy import (
-    check_batch,
+    agreed,
     describe_devices,
+    is_chief,
     make_strategy,
     policy,
 )
+
+_ANOTHER_HOST = Stop("another host stops", TEMPORARY)
 
 
 def train(
@@ -40,14 +49,19 @@ def train(
     model_dir: str = "",
     *,
     strategy: tf.distribute.Strategy | None = None,
+    profile_steps: ProfileSteps | None = None,
 ) -> dict[str, Any]:
     """Trains a network, or goes on where a run of the same config stopped.
+
+    Several hosts all call this with the same arguments; the first of them
+    writes for all.
 
     Args:
         config: The experiment.
         model_dir: Where everything is left, local or gs://; empty for a
             folder under `runs/`, named by model and data.
         strategy: The devices; None for all GPUs, else the CPU.
+        profile_steps: Steps to trace for TensorBoard's profiler.
 
     Returns:
         The final figures, as in `result.json`: `top1` and `top5` are those of
@@ -57,49 +71,82 @@ def train(
         InputError: The config does not fit the data, the devices, the weights
             to start from or the run that the directory holds.
         RunError: Training diverged, or records are missing or too many.
+        Stopped: Somebody or the machine asked to stop, or a worker is gone;
+            the training is saved and the same call goes on.
     """
     strategy = strategy or make_strategy("")
-    check_batch(config.train.batch, strategy)
+    replicas = strategy.num_replicas_in_sync
+    replica_share(config, replicas)
+    norm_group(config.train.sync_batch_norm, replicas)
     if model_dir and ModelDir(model_dir).imported():
         raise InputError(
             f"{model_dir} holds imported weights; to train them further, "
             f"--init_from={model_dir} and another --model_dir"
         )
     run = open_run(config, model_dir)
-    if run.model_dir.config() is None:
-        check_source(run)
-    run.model_dir.claim(run.config, run.dataset.labels)
-    with run.model_dir.held():
+    with _claimed(run, strategy) as lease:
         finished = run.model_dir.result()
         if finished:
             return {**finished, "model_dir": run.model_dir.path}
-        training = _Training(run, strategy)
-        training.resume()
-        training.finish_steps()
-        result = training.result()
-        run.model_dir.write_result(result)
-    return result
+        with (
+            Stops() as stops,
+            # What is being saved is finished before others are let in.
+            closing(_Training(run, strategy, lease, stops)) as training,
+            closing(
+                Profile(profile_steps, run.model_dir.tensorboard)
+            ) as profile,
+        ):
+            training.resume()
+            return training.finish(profile)
 
 
-@dataclass
-class _Pace:
-    """What training did since the last note, and in what time."""
+@contextmanager
+def _claimed(run: Run, strategy: tf.distribute.Strategy) -> Iterator[Lease]:
+    """Makes the model directory this run's; the first host does it for all."""
+    if not is_chief(strategy):
+        agreed(strategy, False)
+        yield Lease()
+        return
+    if run.model_dir.config() is None:
+        check_source(run)
+    run.model_dir.claim(run.config, run.dataset.labels)
+    with run.model_dir.held() as lease:
+        agreed(strategy, False)
+        yield lease
 
-    images: int = 0
-    seconds: float = 0.0
-    waited_seconds: float = 0.0
 
-    @property
-    def images_per_second(self) -> float:
-        return self.images / self.seconds
+@dataclass(frozen=True)
+class _Going:
+    """How training went since the last note.
+
+    Attributes:
+        loss: The mean one.
+        images_per_second: Evaluation not counted.
+        waited_seconds: That the devices waited for images.
+        input_wait_share: What share of the time that is.
+    """
+
+    loss: float
+    images_per_second: float
+    waited_seconds: float
+    input_wait_share: float
 
 
 class _Training:
     """A run on its devices."""
 
-    def __init__(self, run: Run, strategy: tf.distribute.Strategy):
+    def __init__(
+        self,
+        run: Run,
+        strategy: tf.distribute.Strategy,
+        lease: Lease,
+        stops: Stops,
+    ):
         self._run = run
         self._strategy = strategy
+        self._lease = lease
+        self._stops = stops
+        self._chief = is_chief(strategy)
         self._policy = policy(run.config.train.precision, strategy)
         self._plan: Plan = plan(run.config, run.dataset.train.images)
         with strategy.scope():
@@ -107,7 +154,10 @@ class _Training:
                 run.network, run.config, self._policy
             )
         self._checkpoints = Checkpoints(
-            run.model_dir, self._state, run.config.train.checkpoints
+            run.model_dir,
+            self._state,
+            run.config.train.checkpoints,
+            writes=self._chief,
         )
         self._evaluate = Evaluator(
             run.network,
@@ -116,57 +166,249 @@ class _Training:
             batch=run.config.evaluate.batch,
             strategy=strategy,
         )
-        self._pace = _Pace()
-        # Of the present step, if it was evaluated.
+        # The newest step that is saved, or about to be.
+        self._saved = 0
+        # Of the last evaluation, and the step that it was of.
         self._scores: Scores | None = None
+        self._scored = -1
 
     @property
     def _step(self) -> int:
         return int(self._state.step.numpy())
 
+    def close(self) -> None:
+        """Lets a checkpoint that is being written come to its end."""
+        self._checkpoints.close()
+
     def resume(self) -> None:
         """Goes back to the last checkpoint, or to where the config starts."""
+        if not self._chief:
+            # Only when the first host has put aside what cannot be read.
+            agreed(self._strategy, False)
         resumed = self._checkpoints.restore()
+        if self._chief:
+            agreed(self._strategy, False)
+        self._saved = self._step
         if self._run.config.train.init_from and not resumed:
             report = str(load_initial(self._state, self._run))
-            print("; ".join(report.splitlines()), file=sys.stderr)
-        self._run.model_dir.keep_metrics_until(self._step)
+            if self._chief:
+                print("; ".join(report.splitlines()), file=sys.stderr)
+        if self._chief:
+            self._run.model_dir.keep_metrics_until(self._step)
 
-    def finish_steps(self) -> None:
-        """Trains until the planned steps are done."""
+    def finish(self, profile: Profile) -> dict[str, Any]:
+        """Trains until the planned steps are done; returns final figures."""
+        run, planned = self._run, self._plan
+        profile.check(planned.steps)
+        tensorboard = run.model_dir.tensorboard
+        with ExitStack() as stack:
+            # Events are flushed at the end, where there may be no room left.
+            stack.enter_context(device_errors(f"writing {tensorboard}"))
+            events, advance = None, _unseen
+            if self._chief:
+                events = stack.enter_context(Events(tensorboard, self._step))
+                self._begin_events(events)
+                advance = stack.enter_context(
+                    progress(run.network.name, planned.steps, self._step)
+                )
+            self._train_steps(profile, events, advance)
+            self._checkpoints.wait()
+            scores = self._scores
+            if scores is None or self._scored != self._step:
+                scores = self._evaluate(self._state.averaged)
+            result = self._result(scores)
+            if events:
+                events.ended(self._step, scores)
+                run.model_dir.write_result(result)
+        return result
+
+    def _train_steps(
+        self, profile: Profile, events: Events | None, advance: Advance
+    ) -> None:
         run, planned = self._run, self._plan
         call = make_train_call(
             self._state, run.network, run.config.train, planned, self._strategy
         )
-        batches = iter(
-            training_batches(
-                run,
-                self._strategy,
-                start=self._step * run.config.train.batch,
-                dtype=tf.as_dtype(
-                    keras.DTypePolicy(self._policy).compute_dtype
-                ),
-            )
-        )
+        batches = self._batches()
         # Tracing takes long and belongs to no step; where XLA compiles, it
         # does so in the first call all the same.
         call.get_concrete_function(batches, tf.constant(1))
-        with (
-            closing(
-                tf.summary.create_file_writer(run.model_dir.tensorboard)
-            ) as events,
-            events.as_default(),
-            progress(run.network.name, planned.steps, self._step) as advance,
-        ):
-            while self._step < planned.steps:
-                steps = planned.next_stop(self._step) - self._step
-                self._train(call, batches, steps)
-                advance(self._step, self._after_call())
+        # A run that was stopped in a hurry left this for now.
+        self._evaluate_and_save(events)
+        while self._step < planned.steps:
+            step = self._step
+            stop = profile.next_stop(step, planned.next_stop(step))
+            profile.before(step)
+            self._train(call, batches, stop - step)
+            profile.after(self._step)
+            self._lease.check()
+            if self._step < stop:
+                self._diverged()
+            going = self._going()
+            self._report(events, going)
+            self._stop_if_asked()
+            self._evaluate_and_save(events)
+            note = training_note(
+                loss=going.loss,
+                images_per_second=going.images_per_second,
+                input_wait_share=going.input_wait_share,
+                top1=self._scores.top1 if self._scores else None,
+            )
+            advance(self._step, note)
 
-    def result(self) -> dict[str, Any]:
+    def _batches(self) -> Iterator[Any]:
+        """Batches from the present step on."""
+        policy = keras.DTypePolicy(self._policy)
+        return iter(
+            training_batches(
+                self._run,
+                self._strategy,
+                start=self._step * self._run.config.train.batch,
+                dtype=tf.as_dtype(policy.compute_dtype),
+            )
+        )
+
+    def _train(
+        self,
+        call: tf.types.experimental.PolymorphicFunction,
+        batches: Iterator[Any],
+        steps: int,
+    ) -> None:
+        began = time.monotonic()
+        what = f"training after step {self._step}"
+        with device_errors(what, saved=self._saved):
+            waited = float(call(batches, tf.constant(steps)).numpy())
+        self._state.seconds.assign_add(time.monotonic() - began)
+        self._state.waited_seconds.assign_add(waited)
+
+    def _stop_if_asked(self) -> None:
+        """Saves and ends if anybody, on any host, was asked to stop.
+
+        What is due at this step is left for when the run goes on: there may
+        be seconds until the machine is gone.
+        """
+        stop = self._stops.reason()
+        if not agreed(self._strategy, stop is not None):
+            return
+        stop = stop or _ANOTHER_HOST
+        with device_errors(f"saving step {self._step}"):
+            self._save()
+            self._checkpoints.wait()
+        raise Stopped(stop.reason, stop.exit_code, self._saved)
+
+    def _evaluate_and_save(self, events: Events | None) -> None:
+        """Does what is due at this step and was not done before.
+
+        What is noted comes before the checkpoint: a process that dies in
+        between does these steps again, and drops the note.
+        """
+        step = self._step
+        if step == 0:
+            return
+        noted = int(self._state.loss_count.numpy()) == 0
+        if self._plan.evaluates(step) and not noted:
+            self._scores = scores = self._evaluate(self._state.averaged)
+            self._scored = step
+            with device_errors(f"saving step {step}"):
+                self._note(scores)
+                self._checkpoints.save_if_best(scores.top1)
+            if events:
+                events.evaluation(step, averaged=scores)
+        if self._plan.saves(step) and not (noted and step == self._saved):
+            with device_errors(f"saving step {step}"):
+                self._save()
+
+    def _save(self) -> None:
+        self._checkpoints.save()
+        self._saved = self._step
+
+    def _going(self) -> _Going:
+        state = self._state
+        steps = int(state.loss_count.numpy())
+        seconds = float(state.seconds.numpy())
+        waited = float(state.waited_seconds.numpy())
+        return _Going(
+            loss=float(state.loss_sum.numpy()) / steps,
+            images_per_second=steps * self._run.config.train.batch / seconds,
+            waited_seconds=waited,
+            input_wait_share=min(1.0, waited / seconds),
+        )
+
+    def _rate(self) -> float:
+        """The learning rate of the last step."""
+        last = tf.constant(self._step - 1)
+        return float(learning_rate(self._plan, last).numpy())
+
+    def _report(self, events: Events | None, going: _Going) -> None:
+        if events:
+            events.training(
+                self._step,
+                loss=going.loss,
+                learning_rate=self._rate(),
+                gradient_norm=float(self._state.gradient_norm.numpy()),
+                images_per_second=going.images_per_second,
+                input_wait_share=going.input_wait_share,
+            )
+
+    def _note(self, scores: Scores) -> None:
+        """Adds a line of metrics and starts counting anew."""
+        state, step, going = self._state, self._step, self._going()
+        if self._chief:
+            self._run.model_dir.add_metrics(
+                Metrics(
+                    step=step,
+                    epoch=step / self._plan.steps_per_epoch,
+                    loss=going.loss,
+                    learning_rate=self._rate(),
+                    top1=scores.top1,
+                    top5=scores.top5,
+                    images_per_second=going.images_per_second,
+                    input_wait_seconds=going.waited_seconds,
+                )
+            )
+        state.loss_sum.assign(0.0)
+        for count in (state.loss_count, state.seconds, state.waited_seconds):
+            count.assign(tf.zeros_like(count))
+
+    def _begin_events(self, events: Events) -> None:
+        """Shows what was decided, and at the start what the network sees."""
+        run = self._run
+        events.hparams(run.config)
+        if self._step:
+            return
+        alone = tf.distribute.InputContext(
+            num_replicas_in_sync=self._strategy.num_replicas_in_sync
+        )
+        first = host_batches(run, alone, start=0, dtype=tf.float32).take(1)
+        for images, targets in first.as_numpy_iterator():
+            events.inputs(images[:SHOWN], targets[:SHOWN], run.dataset.labels)
+
+    def _diverged(self) -> None:
+        """Raises the error of a step that is not finite, and says where."""
+        run, step = self._run, self._step
+        where = first_not_finite(
+            self._state,
+            TrainStep(self._state, run.network, run.config.train, self._plan),
+            run.network,
+            self._batches(),
+            microbatches=run.config.train.microbatches,
+            strategy=self._strategy,
+        )
+        rate = float(learning_rate(self._plan, tf.constant(step)).numpy())
+        kept = "nothing is saved yet"
+        if self._saved:
+            kept = f"the checkpoint of step {self._saved} is good"
+        raise RunError(
+            f"training diverged in step {step + 1}, at a learning rate of "
+            f"{rate:.4g}: the first that is not finite is {where}; {kept}; a "
+            "lower train.learning_rate_per_256, a longer train.warmup_epochs "
+            "or a train.clip_norm may help, in another --model_dir"
+        )
+
+    def _result(self, scores: Scores) -> dict[str, Any]:
         """Final figures of the last weights, averaged and raw."""
         run, state = self._run, self._state
-        scores = raw = self._scores or self._evaluate(state.averaged)
+        raw = scores
         if state.averaged is not state.model:
             raw = self._evaluate(state.model)
         counts = totals(run.network)
@@ -185,76 +427,6 @@ class _Training:
             "precision": self._policy,
         }
 
-    def _train(
-        self,
-        call: tf.types.experimental.PolymorphicFunction,
-        batches: tf.data.Iterator,
-        steps: int,
-    ) -> None:
-        began = time.monotonic()
-        with device_errors(f"training after step {self._step}"):
-            waited = float(call(batches, tf.constant(steps)).numpy())
-        self._pace.images += steps * self._run.config.train.batch
-        self._pace.seconds += time.monotonic() - began
-        self._pace.waited_seconds += waited
 
-    def _after_call(self) -> str:
-        """Evaluates and saves as planned; says how training goes.
-
-        What is noted comes before the checkpoint: a process that dies in
-        between does these steps again, and drops the note.
-        """
-        step = self._step
-        loss = self._mean_loss()
-        tf.summary.scalar("loss", loss, step)
-        said = f"loss {loss:.3f}"
-        self._scores = None
-        if self._plan.evaluates(step):
-            self._scores = scores = self._evaluate(self._state.averaged)
-            said += f", top-1 {scores.top1:.3f}"
-            with device_errors(f"saving step {step}"):
-                self._note(loss, scores)
-                self._checkpoints.save_if_best(scores.top1)
-        if self._plan.saves(step):
-            with device_errors(f"saving step {step}"):
-                self._checkpoints.save()
-        return said
-
-    def _mean_loss(self) -> float:
-        """Since the last note; an error where it is no number."""
-        state = self._state
-        loss = float(state.loss_sum.numpy()) / int(state.loss_count.numpy())
-        if not math.isfinite(loss):
-            raise RunError(
-                f"the loss is {loss} at step {self._step}: training diverged; "
-                "a lower train.learning_rate_per_256 or a longer "
-                "train.warmup_epochs may help"
-            )
-        return loss
-
-    def _note(self, loss: float, scores: Scores) -> None:
-        """Adds a line of metrics and starts counting anew."""
-        step = self._step
-        rate = learning_rate(self._plan, tf.constant(step - 1))
-        metrics = Metrics(
-            step=step,
-            epoch=step / self._plan.steps_per_epoch,
-            loss=loss,
-            learning_rate=float(rate.numpy()),
-            top1=scores.top1,
-            top5=scores.top5,
-            images_per_second=self._pace.images_per_second,
-            input_wait_seconds=self._pace.waited_seconds,
-        )
-        self._run.model_dir.add_metrics(metrics)
-        for name in (
-            "learning_rate",
-            "top1",
-            "top5",
-            "images_per_second",
-            "input_wait_seconds",
-        ):
-            tf.summary.scalar(name, getattr(metrics, name), step)
-        self._state.loss_sum.assign(0.0)
-        self._state.loss_count.assign(0)
-        self._pace = _Pace()
+def _unseen(done: int, note: str = "") -> None:
+    """Progress of a host that does not speak."""

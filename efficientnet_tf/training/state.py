@@ -27,6 +27,8 @@ class TrainState:
         step: int64 scalar, steps done.
         loss_sum: float32 scalar, losses added up since the last report.
         loss_count: int64 scalar, how many they are.
+        seconds: float64 scalar, that those steps took.
+        waited_seconds: float64 scalar, that devices waited for images in them.
         gradient_norm: float32 scalar, length of the last step's gradient over
             all weights, before clipping.
         accumulated: Sums of a step's microbatches, the loss first, then a
@@ -39,6 +41,8 @@ class TrainState:
     step: tf.Variable
     loss_sum: tf.Variable
     loss_count: tf.Variable
+    seconds: tf.Variable
+    waited_seconds: tf.Variable
     gradient_norm: tf.Variable
     accumulated: tuple[tf.Variable, ...]
 
@@ -52,6 +56,8 @@ class TrainState:
                 "step": self.step,
                 "loss_sum": self.loss_sum,
                 "loss_count": self.loss_count,
+                "seconds": self.seconds,
+                "waited_seconds": self.waited_seconds,
             },
         }
 
@@ -90,6 +96,8 @@ def create_state(network: Network, config: Config, policy: str) -> TrainState:
         step=tf.Variable(0, dtype=tf.int64, trainable=False),
         loss_sum=tf.Variable(0.0, trainable=False),
         loss_count=tf.Variable(0, dtype=tf.int64, trainable=False),
+        seconds=tf.Variable(0.0, dtype=tf.float64, trainable=False),
+        waited_seconds=tf.Variable(0.0, dtype=tf.float64, trainable=False),
         gradient_norm=tf.Variable(0.0, trainable=False),
         accumulated=_accumulators(model, config.train.microbatches),
     )

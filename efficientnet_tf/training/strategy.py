@@ -6,7 +6,7 @@ import os
 
 import tensorflow as tf
 
-from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.errors import RunError
 from efficientnet_tf.training.cluster import (
     PEER_SECONDS,
     Cluster,
@@ -110,17 +110,6 @@ def policy(precision: Precision, strategy: tf.distribute.Strategy) -> str:
     if precision == "bfloat16" or (precision == "auto" and on_tpu):
         return "mixed_bfloat16"
     return "float32"
-
-
-def check_batch(batch: int, strategy: tf.distribute.Strategy) -> None:
-    """Raises InputError where replicas cannot have equal parts of a batch."""
-    replicas = strategy.num_replicas_in_sync
-    if batch % replicas:
-        near = max(replicas, batch // replicas * replicas)
-        raise InputError(
-            f"train.batch {batch} must be a multiple of {replicas} replicas; "
-            f"try {near}"
-        )
 
 
 def _processes(strategy: tf.distribute.Strategy) -> int:

@@ -1,7 +1,10 @@
 """The loop against itself: resumed, split over replicas, killed."""
 
 import json
+import os
+import re
 import shutil
+import signal
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from efficientnet_tf.data.cut import Cut
-from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.errors import InputError, RunError, Stopped
 from efficientnet_tf.training import loop
 from efficientnet_tf.training.batches import training_batches
 from efficientnet_tf.training.config_files import override
@@ -96,38 +99,66 @@ def test_loaded_weights_are_those_of_the_checkpoint(config, whole):
         np.testing.assert_array_equal(weight.numpy(), saved[key])
 
 
-@pytest.mark.parametrize("stop", [5, 7])
-def test_a_resumed_run_equals_an_uninterrupted_one(
+def check_same_run(path, expected):
+    for kind in ("model", "averaged", "optimizer"):
+        theirs, found = weights(expected, kind), weights(path, kind)
+        assert theirs.keys() == found.keys()
+        for name, value in theirs.items():
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert without_times(ModelDir(path).metrics()) == without_times(
+        ModelDir(expected).metrics()
+    )
+
+
+@pytest.mark.parametrize("stop", [5, 8])
+def test_a_run_that_failed_goes_on_as_an_uninterrupted_one(
     config, whole, tmp_path, monkeypatch, stop
 ):
-    """Stopped between reports, at a checkpoint or past one."""
+    """Before its checkpoint, or between two of them."""
     path = str(tmp_path / "resumed")
 
     class Stop(Exception):
         pass
 
-    after_call = loop._Training._after_call
+    after_call = loop._Training._evaluate_and_save
 
-    def stopping(self):
+    def stopping(self, events):
         if self._step >= stop:
             raise Stop
-        return after_call(self)
+        after_call(self, events)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Training, "_after_call", stopping)
+        patch.setattr(loop._Training, "_evaluate_and_save", stopping)
         with pytest.raises(Stop):
             train(config, path)
     train(config, path)
+    check_same_run(path, whole[0])
 
-    for kind in ("model", "averaged", "optimizer"):
-        expected = weights(whole[0], kind)
-        found = weights(path, kind)
-        assert expected.keys() == found.keys()
-        for name, value in expected.items():
-            np.testing.assert_array_equal(found[name], value, err_msg=name)
-    assert without_times(ModelDir(path).metrics()) == without_times(
-        ModelDir(whole[0]).metrics()
+
+@pytest.mark.parametrize("stop", [5, 8, 15])
+def test_a_run_that_was_asked_to_stop_goes_on_as_an_uninterrupted_one(
+    config, whole, tmp_path, monkeypatch, stop
+):
+    """Where an evaluation is due, between two, and at the very end."""
+    path = str(tmp_path / "stopped")
+    report = loop._Training._report
+
+    def asked(self, events, going):
+        report(self, events, going)
+        if self._step == stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Training, "_report", asked)
+        with pytest.raises(Stopped, match=f"SIGTERM: saved at step {stop}; "):
+            train(config, path)
+    assert tf.train.latest_checkpoint(f"{path}/checkpoints").endswith(
+        f"step-{stop}"
     )
+    assert ModelDir(path).result() is None
+    result = train(config, path)
+    check_same_run(path, whole[0])
+    assert result["top1"] == whole[1]["top1"]
 
 
 def test_lines_of_steps_done_again_are_dropped(config, whole, tmp_path):
@@ -213,7 +244,7 @@ def test_two_replicas_equal_one(config, whole, tmp_path, mirrored):
 
 
 def test_replicas_must_divide_the_batch(config, tmp_path, mirrored):
-    with pytest.raises(InputError, match=r"train.batch 7 .* 2 rep.*try 6"):
+    with pytest.raises(InputError, match=r"train.batch 7 .*2 replicas.*try 6"):
         train(
             override(config, ["train.batch=7"]),
             str(tmp_path / "x"),
@@ -223,9 +254,33 @@ def test_replicas_must_divide_the_batch(config, tmp_path, mirrored):
 
 
 def test_divergence_is_said(config, tmp_path):
-    hot = override(config, ["train.learning_rate_per_256=1e30"])
-    with pytest.raises(RunError, match="diverged"):
-        train(hot, str(tmp_path / "hot"))
+    """The step, its learning rate, the layer, and what is left."""
+    path = str(tmp_path / "hot")
+    hot = override(
+        config,
+        [
+            "train.learning_rate_per_256=1e30",
+            "train.warmup_epochs=0.0",
+            "train.checkpoint_epochs=0.2",
+            "train.steps_per_call=1",
+        ],
+    )
+    with pytest.raises(RunError) as raised:
+        train(hot, path)
+    said = re.search(
+        r"diverged in step (\d+), at a learning rate of (\S+): the first that "
+        r"is not finite is the (output|gradient) of [a-z0-9_/]+; the "
+        r"checkpoint of step (\d+) is good",
+        str(raised.value),
+    )
+    assert said, raised.value
+    step = int(said[1])
+    assert float(said[2]) == pytest.approx(1e30 * 8 / 256, rel=1e-3)
+    assert int(said[4]) == step - 1
+    for name, value in weights(path, "model").items():
+        assert np.isfinite(value).all(), name
+    (last,) = Path(path).glob(f"checkpoints/step-{step - 1}.index")
+    assert last.is_file()
 
 
 def test_without_averaging_the_raw_weights_are_judged(config, tmp_path):

@@ -23,7 +23,6 @@ from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.training.cluster import Cluster, await_peers, read_cluster
 from efficientnet_tf.training.strategy import (
     agreed,
-    check_batch,
     describe_devices,
     host_count,
     is_chief,
@@ -82,14 +81,6 @@ def test_one_process_is_the_chief_and_agrees_with_itself(mirrored: Any) -> None:
         assert agreed(strategy, True)
         assert not agreed(strategy, False)
     assert describe_devices(mirrored) == "2 x CPU"
-
-
-def test_a_batch_must_be_shared_equally(mirrored: Any) -> None:
-    check_batch(6, mirrored)
-    with pytest.raises(InputError, match=r"train\.batch 9 .* try 8"):
-        check_batch(9, mirrored)
-    with pytest.raises(InputError, match=r"train\.batch 1 .* try 2"):
-        check_batch(1, mirrored)
 
 
 # TPUs by address and by name.
@@ -303,7 +294,7 @@ TOGETHER = """
 import json, sys
 import tensorflow as tf
 from efficientnet_tf.training.strategy import (
-    agreed, check_batch, describe_devices, is_chief, make_strategy)
+    agreed, describe_devices, is_chief, make_strategy)
 
 strategy = make_strategy("", peer_seconds=60)
 with strategy.scope():
@@ -318,7 +309,6 @@ def add(number):
         strategy.run(replica_step, args=(number,))
 
 add(tf.constant(1.0 if is_chief(strategy) else 10.0))
-check_batch(6, strategy)
 print(json.dumps({
     "devices": describe_devices(strategy),
     "chief": is_chief(strategy),
