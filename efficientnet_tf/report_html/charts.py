@@ -47,11 +47,12 @@ def line_chart(title: str, series: Sequence[Series]) -> str:
     epochs, values = zip(*points, strict=True)
     heights = _ticks(min(values), max(values))
     widths = _ticks(min(epochs), max(epochs))
-    first, last = widths[0], widths[-1]
     if len(set(epochs)) > 1:
-        # From the first point to the last one; heights begin at round numbers.
+        # From the first point to the last one, or a round number close by.
         first, last = min(epochs), max(epochs)
-        widths = [tick for tick in widths if first <= tick <= last]
+        near = 0.03 * (last - first)
+        widths = [x for x in widths if first - near <= x <= last + near]
+    first, last = min(*epochs, *widths), max(*epochs, *widths)
     ticks = [widths, heights]
     scales = [
         _Scale(first, last, _LEFT, _WIDTH - _RIGHT),

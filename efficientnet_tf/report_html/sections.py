@@ -168,7 +168,9 @@ def classes(labels: tuple[str, ...], found: Findings, first: int) -> str:
                         f"{images:,}",
                         f"{top1:.4f}",
                         f"{top5:.4f}",
-                        f"{rival} ({confused:,} images)" if rival else "",
+                        f"{rival} ({confused:,} of {images:,})"
+                        if rival
+                        else "",
                     ],
                 )
             )

@@ -39,6 +39,9 @@ class ProfileSteps:
 class Profile:
     """Traces the steps of a training that it is told, and no others.
 
+    An evaluation or a checkpoint that falls between two of them is in the
+    trace as well.
+
     A training asks `next_stop` where to stop, and says `before` and `after`
     each of its calls how many steps are done.
     """

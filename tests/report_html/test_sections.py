@@ -51,7 +51,7 @@ def test_names_stay_names(classes, see):
     # The worst class is on top of its table.
     place = seen.texts.index("most confused with")
     assert seen.texts[place + 1] == names[3]
-    assert seen.texts[place + 5] == f"{names[7]} (40 images)"
+    assert seen.texts[place + 5] == f"{names[7]} (40 of 50)"
 
 
 def lines(steps):
