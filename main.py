@@ -81,7 +81,11 @@ def train(given: flags.FlagValues) -> None:
     from efficientnet_tf.training.loop import train
     from efficientnet_tf.training.model_dir import ModelDir
     from efficientnet_tf.training.profiling import ProfileSteps
-    from efficientnet_tf.training.strategy import is_chief, make_strategy
+    from efficientnet_tf.training.strategy import (
+        is_chief,
+        make_strategy,
+        without_others,
+    )
     from efficientnet_tf.training.trained import run_config
 
     # Asked now, because hours may pass before it is needed.
@@ -110,7 +114,7 @@ def train(given: flags.FlagValues) -> None:
             _show(given, result, report.figures(title, report.run_rows(result)))
             raise
         run.write_result(result)
-        _report(run.path, strategy)
+        _report(run.path, without_others(strategy))
     _show(given, result, report.figures(title, report.run_rows(result)))
 
 

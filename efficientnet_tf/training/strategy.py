@@ -104,6 +104,15 @@ def agreed(strategy: tf.distribute.Strategy, asked: bool) -> bool:
     return float(strategy.reduce("SUM", flags, axis=None)) > 0
 
 
+def without_others(
+    strategy: tf.distribute.Strategy,
+) -> tf.distribute.Strategy:
+    """Devices that this process can use while other hosts do nothing."""
+    if _processes(strategy) == 1:
+        return strategy
+    return tf.distribute.get_strategy()
+
+
 def policy(precision: Precision, strategy: tf.distribute.Strategy) -> str:
     """Keras's dtype policy for a precision on these devices."""
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)

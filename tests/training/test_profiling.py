@@ -5,6 +5,7 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.training import loop
 from efficientnet_tf.training.profiling import Profile, ProfileSteps
 
 
@@ -94,3 +95,20 @@ def test_a_training_that_fails_leaves_its_trace(tmp_path):
     profile.close()
     profile.close()
     assert events_of(tmp_path)
+
+
+def test_a_training_is_traced_where_it_is_told(config, tmp_path):
+    """An evaluation lies between, whose convolutions TensorFlow fuses."""
+    steps = ProfileSteps(4, 8)
+    loop.train(config, str(tmp_path), profile_steps=steps)
+    names = events_of(tmp_path / "tensorboard")
+    convolutions = [
+        name
+        for name in names
+        if name.endswith(":Conv2D") and "/stem_conv" in name
+    ]
+    assert len(convolutions) == 5
+    with pytest.raises(InputError, match="beyond the training"):
+        loop.train(
+            config, str(tmp_path / "x"), profile_steps=ProfileSteps(4, 900)
+        )
