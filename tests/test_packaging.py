@@ -158,9 +158,8 @@ def _parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2])
 
 
-# What leans on TensorFlow and Keras most: layers, a training, saved files.
+# What leans on TensorFlow and Keras most: a training, saved files, signals.
 NEXT_TESTS = (
-    "tests/modeling/test_build.py",
     "tests/modeling/test_saving.py",
     "tests/training/test_loop.py",
     "tests/training/test_optimizers.py",
