@@ -1,13 +1,14 @@
 r"""EfficientNet-EdgeTPU S, M and L for ImageNet, with a background class.
 
     python main.py --tpu=NAME --config=configs/edgetpu.py:S \
-        --data_dir=gs://bucket/imagenet --set data.first_label=0 \
-        --set model.classes=1001 --model_dir=gs://bucket/run
+        --data_dir=gs://bucket/imagenet --model_dir=gs://bucket/run \
+        --set model.classes=1001 --set data.first_label=0 \
+        --set data.train_images=1281167 --set data.validation_images=50000
     python main.py export --model_dir=gs://bucket/run
 
 The recipe of configs/imagenet.py. The published networks have 1001 classes, of
-which 0 is the background and has no images. Another --data_dir leaves open
-what is known of the data, so that the command says it again.
+which 0 is the background and has no images. That is said by four settings, for
+records without a manifest: --data_dir leaves open what is known of the data.
 
 Hardware: as B0 to B3.
 
@@ -39,7 +40,12 @@ CONFIGS = {
             classes=1001,
             fused_stride="project",
         ),
-        data=replace(_PAPERS.data, first_label=0),
+        data=replace(
+            _PAPERS.data,
+            first_label=0,
+            train_images=1_281_167,
+            validation_images=50_000,
+        ),
     )
     for size in "SML"
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -96,11 +97,18 @@ def test_the_test_extra_is_enough_for_the_tests(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("extra", "brings", "leaves"),
+    ("extras", "brings", "leaves"),
     [
         ("cpu", {"tensorflow", "keras"}, {"tensorflow-tpu", "libtpu"}),
+        ("gpu", {"tensorflow", "keras"}, {"tensorflow-tpu", "libtpu"}),
         (
             "tpu",
+            {"tensorflow-tpu", "libtpu", "cloud-tpu-client", "keras"},
+            {"tensorflow", "tf-keras"},
+        ),
+        # The only other one that a TPU VM may have.
+        (
+            "tpu,edge",
             {"tensorflow-tpu", "libtpu", "cloud-tpu-client", "keras"},
             {"tensorflow", "tf-keras"},
         ),
@@ -113,22 +121,83 @@ def test_the_test_extra_is_enough_for_the_tests(
         ("dev", {"ruff", "mypy", "pre-commit"}, {"tensorflow-tpu"}),
     ],
 )
-def test_the_index_resolves_an_extra(
-    extra: str, brings: set[str], leaves: set[str]
+def test_the_index_resolves_extras(
+    extras: str, brings: set[str], leaves: set[str]
 ) -> None:
+    versions = _resolved(f".[{extras}]")
+    assert brings <= set(versions)
+    assert not leaves & set(versions)
+    if "tpu" in extras:
+        assert versions["tensorflow-tpu"] == "2.20.0"
+        # Importing tensorflow-tpu 2.20 aborts from libtpu 0.0.32 on.
+        assert versions["libtpu"] == "0.0.21"
+        # Resolved on its own, the client would take protobuf 3.20, with which
+        # TensorFlow cannot be imported; 5.28 is what the wheel asks for.
+        assert _parts(versions["protobuf"]) >= (5, 28)
+        # TensorFlow finds these through the client.
+        assert {"google-api-python-client", "oauth2client"} <= set(versions)
+
+
+def _resolved(requirement: str) -> dict[str, str]:
+    """What pip would install into an empty environment, and in what version."""
     command = "install --quiet --dry-run --ignore-installed --report -"
     result = subprocess.run(
-        [sys.executable, "-m", "pip", *command.split(), f".[{extra}]"],
+        [sys.executable, "-m", "pip", *command.split(), requirement],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    versions = {
+    return {
         _normal(item["metadata"]["name"]): item["metadata"]["version"]
         for item in json.loads(result.stdout)["install"]
     }
-    assert brings <= set(versions)
-    assert not leaves & set(versions)
-    # Importing tensorflow-tpu 2.20 aborts from libtpu 0.0.32 on.
-    assert versions.get("libtpu", "0.0.21") == "0.0.21"
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+# What leans on TensorFlow and Keras most: a training, saved files, signals.
+NEXT_TESTS = (
+    "tests/modeling/test_saving.py",
+    "tests/training/test_loop.py",
+    "tests/training/test_optimizers.py",
+    "tests/training/test_stops.py",
+)
+
+
+@pytest.mark.slow
+def test_the_next_tensorflow_passes_too(
+    metadata: dict[str, Any], tmp_path: Path
+) -> None:
+    """The extras stay with 2.20, the last one that a TPU has."""
+    python = tmp_path / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path], check=True)
+    requirements = [
+        "tensorflow==2.21.*"
+        if requirement.startswith("tensorflow")
+        else requirement
+        for requirement in (
+            *metadata["install_requires"],
+            *metadata["extras_require"]["test"],
+        )
+    ]
+    install = [str(python), "-m", "pip", "install", "--quiet", *requirements]
+    subprocess.run(install, check=True)
+    command = [str(python), "-m", "pytest", "-q", "-n", "0", *NEXT_TESTS]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    said = subprocess.run(
+        [str(python), "-m", "pip", "list"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"^tensorflow +2\.21\.", said.stdout, re.MULTILINE)

@@ -184,7 +184,7 @@ def _held(lock: Path) -> str:
         return ""
     for fields in (line.split() for line in locks):
         # number: POSIX ADVISORY WRITE pid major:minor:inode start end
-        if len(fields) < 6 or fields[5].rpartition(":")[2] != str(inode):
+        if fields[1:2] != ["POSIX"] or fields[5].split(":")[2] != str(inode):
             continue
         holder = int(fields[4])
         if holder != os.getpid():

@@ -304,7 +304,7 @@ with strategy.scope():
 def add(number):
     def replica_step(number):
         context = tf.distribute.get_replica_context()
-        total.assign_add(context.all_reduce("SUM", number))
+        total.assign_add(context.all_reduce("SUM", tf.identity(number)))
     for _ in tf.range(3):
         strategy.run(replica_step, args=(number,))
 
