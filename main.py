@@ -47,8 +47,13 @@ For example:
 A run that was stopped goes on when the same command is given again. Without
 --data_dir the data are the digits and the recipe is configs/digits.py; with
 it, the recipe is the original's for ImageNet unless --config says otherwise.
-Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted. Where `predict`
-cannot read an image it says why, answers the others, and ends with 1.
+Exit codes: 0 done, 1 failed, 2 wrong input. A training that is stopped saves
+itself and ends with 143 after SIGTERM, with 130 after SIGINT (a second one
+stops at once), and with 75 where the machine or another host goes away. Where
+`predict` cannot read an image it says why, answers the others, and ends with 1.
+
+Several hosts train together where each is given the same command and its own
+TF_CONFIG; --model_dir and --data_dir must be the same for all, such as gs://.
 """
 
 from __future__ import annotations
@@ -75,6 +80,7 @@ DIGITS = Path(__file__).parent / "configs" / "digits.py"
 
 def train(given: flags.FlagValues) -> None:
     """Trains, evaluates, exports, and shows what came out."""
+    _check_tpu(given)
     config = _config(given)
 
     from edgetpu.compiler import find_compiler
@@ -120,6 +126,7 @@ def train(given: flags.FlagValues) -> None:
 
 def evaluate(given: flags.FlagValues) -> None:
     """Evaluates a trained network."""
+    _check_tpu(given)
     path, config = _present_run(given, "data", "evaluate")
     _check_data(config)
     if given.follow:
@@ -145,6 +152,7 @@ def evaluate(given: flags.FlagValues) -> None:
 
 def report_(given: flags.FlagValues) -> None:
     """Writes the report of a run that is there."""
+    _check_tpu(given)
     path, config = _present_run(given, "data", "evaluate")
     _check_data(config)
 
@@ -406,6 +414,17 @@ def _present_run(given: flags.FlagValues, *sections: str) -> tuple[str, Config]:
 
     path = str(given.model_dir)
     return path, override(run_config(path), settings)
+
+
+def _check_tpu(given: flags.FlagValues) -> None:
+    """Says what a TPU VM lacks before TensorFlow is imported.
+
+    Where there is no TPU, the import of the TPU wheel alone can take minutes.
+    """
+    if given.tpu == "local":
+        from efficientnet_tf.training.tpu_checks import check_local
+
+        check_local()
 
 
 def _check_data(config: Config) -> None:

@@ -11,8 +11,8 @@ Hardware: as B0, with more memory for the experts' weights.
 
 Published top-1 (the original's README, "condconv"), not measured here: b0-4e
 77.8, b0-8e 78.3, b0-8e-depth 79.5, beside a B0 of 77.3 and a B1 of 79.2. Those
-two are figures with AutoAugment, which the project does not have, nor
-RandAugment.
+two are near the figures with AutoAugment (77.1, 79.1), which the project does
+not have, nor RandAugment.
 """
 
 from dataclasses import replace

@@ -16,9 +16,10 @@ others as they are remembered of the paper's table, so check before quoting):
     b2         79.5    79.7
     b5         83.3    83.2    83.0
 
-They were trained with AutoAugment, by which B2 and B5 reach 80.1 and 83.6 at
-batch 4096; the project has neither it nor RandAugment, and their baselines are
-79.8 and 83.1. Without LARS, batch 32768 gave 40.3 (tensorflow/tpu#571).
+With AutoAugment B2 and B5 reach 80.1 and 83.6 at batch 4096, without it 79.8
+and 83.1 (the original's README), so these were most likely trained with it; the
+project has neither it nor RandAugment. Without LARS, batch 32768 gave 40.3
+(tensorflow/tpu#571).
 """
 
 from dataclasses import replace

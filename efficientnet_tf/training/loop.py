@@ -105,6 +105,12 @@ def _claimed(run: Run, strategy: tf.distribute.Strategy) -> Iterator[Lease]:
     """Makes the model directory this run's; the first host does it for all."""
     if not is_chief(strategy):
         agreed(strategy, False)
+        if run.model_dir.config() is None:
+            raise InputError(
+                f"--model_dir {run.model_dir.path}: the first host has begun a "
+                "run that this one does not see; all hosts must share the "
+                "directory, as on gs://"
+            )
         yield Lease()
         return
     if run.model_dir.config() is None:
@@ -220,6 +226,8 @@ class _Training:
             if events:
                 events.ended(self._step, scores)
                 run.model_dir.write_result(result)
+        if stop := self._asked_to_stop():
+            raise Stopped(stop.reason, stop.exit_code, self._saved)
         return result
 
     def _train_steps(
@@ -287,14 +295,20 @@ class _Training:
         What is due at this step is left for when the run goes on: there may
         be seconds until the machine is gone.
         """
-        stop = self._stops.reason()
-        if not agreed(self._strategy, stop is not None):
+        stop = self._asked_to_stop()
+        if stop is None:
             return
-        stop = stop or _ANOTHER_HOST
         with device_errors(f"saving step {self._step}"):
             self._save()
             self._checkpoints.wait()
         raise Stopped(stop.reason, stop.exit_code, self._saved)
+
+    def _asked_to_stop(self) -> Stop | None:
+        """The same on all hosts, which must all ask at the same steps."""
+        stop = self._stops.reason()
+        if not agreed(self._strategy, stop is not None):
+            return None
+        return stop or _ANOTHER_HOST
 
     def _evaluate_and_save(self, events: Events | None) -> None:
         """Does what is due at this step and was not done before.
@@ -360,6 +374,7 @@ class _Training:
                     epoch=step / self._plan.steps_per_epoch,
                     loss=going.loss,
                     learning_rate=self._rate(),
+                    gradient_norm=float(state.gradient_norm.numpy()),
                     top1=scores.top1,
                     top5=scores.top5,
                     images_per_second=going.images_per_second,

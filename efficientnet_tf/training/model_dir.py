@@ -69,6 +69,7 @@ class Metrics:
         epoch: Epochs done, a fraction.
         loss: Mean training loss since the line before, weight decay included.
         learning_rate: Of the last step, before the classifier's factor.
+        gradient_norm: Length of the last step's gradient, before clipping.
         top1: Of the averaged weights on the validation split.
         top5: The same.
         images_per_second: Trained on, evaluation not counted.
@@ -79,6 +80,7 @@ class Metrics:
     epoch: float
     loss: float
     learning_rate: float
+    gradient_norm: float
     top1: float
     top5: float
     images_per_second: float

@@ -58,6 +58,7 @@ class TrainState:
                 "loss_count": self.loss_count,
                 "seconds": self.seconds,
                 "waited_seconds": self.waited_seconds,
+                "gradient_norm": self.gradient_norm,
             },
         }
 
