@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 # Most names in one answer: few, so that a list takes several, as long ones do.
 PAGE = 5
@@ -203,7 +203,9 @@ class Api:
             return _json(_metadata(name, stored))
         number = str(next(self._numbers))
         self._uploads[number] = Upload(name)
-        where = f"https://{request.host}{request.path}?upload_id={number}"
+        # Google's says no name; here it lets a test choose by it.
+        asked = f"upload_id={number}&name={quote(name, safe='')}"
+        where = f"https://{request.host}{request.path}?{asked}"
         return Answer(headers={"Location": where})
 
     def put(self, request: Request, bucket: str) -> Answer:

@@ -283,7 +283,12 @@ def _write_errors(path: str) -> Iterator[None]:
     except tf.errors.OpError as error:
         # Where a disk is full, the half of a checkpoint is in the way.
         with suppress(tf.errors.OpError):
-            _remove_leftovers(path.rpartition("/")[0])
+            folder = path.rpartition("/")[0]
+            _remove_leftovers(folder)
+            state = tf.train.get_checkpoint_state(folder)
+            if not state or path not in state.all_model_checkpoint_paths:
+                for file in tf.io.gfile.glob(f"{path}.*"):
+                    tf.io.gfile.remove(file)
         raise RunError(
             f"{path} cannot be saved: {_reason(error)}; the checkpoints "
             "before it are whole, and the same command goes on from them"
