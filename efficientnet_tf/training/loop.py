@@ -117,6 +117,8 @@ def _claimed(run: Run, strategy: tf.distribute.Strategy) -> Iterator[Lease]:
         check_source(run)
     run.model_dir.claim(run.config, run.dataset.labels)
     with run.model_dir.held() as lease:
+        # Another one may have begun at the same moment, with another config.
+        run.model_dir.claim(run.config, run.dataset.labels)
         agreed(strategy, False)
         yield lease
 
