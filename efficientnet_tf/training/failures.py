@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,10 @@ _CAUSES = {
     tf.errors.DataLossError: "a file of records is damaged",
     tf.errors.ResourceExhaustedError: "out of memory; a smaller batch may fit",
 }
+# What the system says of a full disk, which TensorFlow counts as memory.
+_NO_ROOM = "No space left on device"
+# What TensorFlow says of itself around a reason.
+_OPERATOR = re.compile(r"\{\{.*?\}\} ?| \[Op:\w+\]( name:)?")
 # Another process of the training, or a server, is not there any more.
 _GONE = (
     tf.errors.UnavailableError,
@@ -47,6 +52,8 @@ def device_errors(what: str, saved: int | None = None) -> Iterator[None]:
             why = f"{what}: a worker is gone ({type(error).__name__}: {gist})"
             raise Stopped(why, TEMPORARY, saved) from error
         cause = _CAUSES.get(type(error), type(error).__name__)
+        if _NO_ROOM in said:
+            cause = "the disk is full"
         if any(word in said for word in _RECORD_WORDS):
             cause = "a record cannot be used"
         raise RunError(f"{what}: {cause}: {gist}") from error
@@ -54,6 +61,7 @@ def device_errors(what: str, saved: int | None = None) -> Iterator[None]:
 
 def _gist(message: str) -> str:
     """The sentence between the stack trace and the names of nodes."""
+    message = _OPERATOR.sub("", message)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     nodes = [n for n, line in enumerate(lines) if line.startswith("[[{{node")]
     sentence = lines[nodes[0] - 1] if nodes and nodes[0] else lines[0]
