@@ -10,6 +10,7 @@ import dataclasses
 import io
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 
 import numpy as np
@@ -20,8 +21,10 @@ from tensorboard.plugins.hparams.summary import session_end_pb
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from efficientnet_tf.errors import RunError
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.evaluation import Scores
+from efficientnet_tf.training.failures import device_errors
 from efficientnet_tf.training.input_grid import draw_inputs
 
 
@@ -36,9 +39,11 @@ class Events:
             step: Steps done. What an earlier process wrote of later ones,
                 which will be done again, is taken back.
         """
-        self._writer = EventFileWriter(folder)
+        self._folder = folder
+        with self._errors():
+            self._writer = EventFileWriter(folder)
         # Without a process before this one there is nothing to take back.
-        self._writer.add_event(
+        self._add_event(
             Event(
                 wall_time=time.time(),
                 step=step + 1,
@@ -55,7 +60,13 @@ class Events:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._writer.close()
+        try:
+            with self._errors():
+                self._writer.close()
+        except RunError:
+            # Where there is no room, what failed before is what counts.
+            if error is None:
+                raise
 
     def inputs(
         self, images: np.ndarray, labels: np.ndarray, names: Sequence[str]
@@ -155,7 +166,7 @@ class Events:
                 for name in ("top1", "top5", "loss")
             },
         )
-        self._writer.flush()
+        self._flush()
 
     def ended(self, step: int, averaged: Scores) -> None:
         """Notes the final figures, which HParams puts beside what was decided.
@@ -169,7 +180,7 @@ class Events:
         end = session_end_pb(api_pb2.STATUS_SUCCESS)
         # TensorFlow's class of the same message.
         self._add(Summary.FromString(end.SerializeToString()), step)
-        self._writer.flush()
+        self._flush()
 
     def _scalars(self, step: int, values: dict[str, float]) -> None:
         self._add(
@@ -183,5 +194,17 @@ class Events:
         )
 
     def _add(self, summary: Summary, step: int) -> None:
-        event = Event(wall_time=time.time(), step=step, summary=summary)
-        self._writer.add_event(event)
+        self._add_event(
+            Event(wall_time=time.time(), step=step, summary=summary)
+        )
+
+    def _add_event(self, event: Event) -> None:
+        with self._errors():
+            self._writer.add_event(event)
+
+    def _flush(self) -> None:
+        with self._errors():
+            self._writer.flush()
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return device_errors(f"writing {self._folder}")

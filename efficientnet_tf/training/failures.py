@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from efficientnet_tf.errors import TEMPORARY, RunError, Stopped
+from efficientnet_tf.errors import RunError
 
 REASON_CHARACTERS = 300
 
@@ -30,27 +30,30 @@ _GONE = (
 _RECORD_WORDS = ("has the label", "JPEG", "Key: image/", "parse")
 
 
+class WorkerGone(RunError):
+    """Another process or a server is gone; a training can go on later."""
+
+
 @contextmanager
-def device_errors(what: str, saved: int | None = None) -> Iterator[None]:
+def device_errors(what: str) -> Iterator[None]:
     """Turns an error of the devices or the input pipeline into a RunError.
 
     Args:
         what: What was being done, for the message.
-        saved: The newest step that is saved, where the same command would go
-            on from it: the loss of a worker is then no failure of the run.
 
     Raises:
-        RunError: The block failed.
-        Stopped: A worker or a server is gone, and `saved` is given.
+        WorkerGone: It is not ours: who took part does not answer.
+        RunError: The block failed otherwise.
     """
     try:
         yield
     except tf.errors.OpError as error:
         said = _gist(error.message)
         gist = said[:REASON_CHARACTERS]
-        if saved is not None and isinstance(error, _GONE):
-            why = f"{what}: a worker is gone ({type(error).__name__}: {gist})"
-            raise Stopped(why, TEMPORARY, saved) from error
+        if isinstance(error, _GONE):
+            raise WorkerGone(
+                f"{what}: a worker is gone ({type(error).__name__}: {gist})"
+            ) from error
         cause = _CAUSES.get(type(error), type(error).__name__)
         if _NO_ROOM in said:
             cause = "the disk is full"

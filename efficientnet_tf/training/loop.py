@@ -21,7 +21,7 @@ from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.divergence import first_not_finite
 from efficientnet_tf.training.evaluation import Evaluator, Scores, figures
 from efficientnet_tf.training.events import Events
-from efficientnet_tf.training.failures import device_errors
+from efficientnet_tf.training.failures import WorkerGone, device_errors
 from efficientnet_tf.training.initial import check_source, load_initial
 from efficientnet_tf.training.input_grid import SHOWN
 from efficientnet_tf.training.lease import Lease
@@ -96,8 +96,11 @@ def train(
                 Profile(profile_steps, run.model_dir.tensorboard)
             ) as profile,
         ):
-            training.resume()
-            return training.finish(profile)
+            try:
+                training.resume()
+                return training.finish(profile)
+            except WorkerGone as error:
+                raise Stopped(str(error), TEMPORARY, training.saved) from error
 
 
 @contextmanager
@@ -175,7 +178,7 @@ class _Training:
             strategy=strategy,
         )
         # The newest step that is saved, or about to be.
-        self._saved = 0
+        self.saved = 0
         # Of the last evaluation, and the step that it was of.
         self._scores: Scores | None = None
         self._scored = -1
@@ -196,7 +199,7 @@ class _Training:
         resumed = self._checkpoints.restore()
         if self._chief:
             agreed(self._strategy, False)
-        self._saved = self._step
+        self.saved = self._step
         if self._run.config.train.init_from and not resumed:
             report = str(load_initial(self._state, self._run))
             if self._chief:
@@ -210,8 +213,6 @@ class _Training:
         profile.check(planned.steps)
         tensorboard = run.model_dir.tensorboard
         with ExitStack() as stack:
-            # Events are flushed at the end, where there may be no room left.
-            stack.enter_context(device_errors(f"writing {tensorboard}"))
             events, advance = None, _unseen
             if self._chief:
                 events = stack.enter_context(Events(tensorboard, self._step))
@@ -229,7 +230,7 @@ class _Training:
                 events.ended(self._step, scores)
                 run.model_dir.write_result(result)
         if stop := self._asked_to_stop():
-            raise Stopped(stop.reason, stop.exit_code, self._saved)
+            raise Stopped(stop.reason, stop.exit_code, self.saved)
         return result
 
     def _train_steps(
@@ -286,7 +287,7 @@ class _Training:
     ) -> None:
         began = time.monotonic()
         what = f"training after step {self._step}"
-        with device_errors(what, saved=self._saved):
+        with device_errors(what):
             waited = float(call(batches, tf.constant(steps)).numpy())
         self._state.seconds.assign_add(time.monotonic() - began)
         self._state.waited_seconds.assign_add(waited)
@@ -303,7 +304,7 @@ class _Training:
         with device_errors(f"saving step {self._step}"):
             self._save()
             self._checkpoints.wait()
-        raise Stopped(stop.reason, stop.exit_code, self._saved)
+        raise Stopped(stop.reason, stop.exit_code, self.saved)
 
     def _asked_to_stop(self) -> Stop | None:
         """The same on all hosts, which must all ask at the same steps."""
@@ -330,13 +331,13 @@ class _Training:
                 self._checkpoints.save_if_best(scores.top1)
             if events:
                 events.evaluation(step, averaged=scores)
-        if self._plan.saves(step) and not (noted and step == self._saved):
+        if self._plan.saves(step) and not (noted and step == self.saved):
             with device_errors(f"saving step {step}"):
                 self._save()
 
     def _save(self) -> None:
         self._checkpoints.save()
-        self._saved = self._step
+        self.saved = self._step
 
     def _going(self) -> _Going:
         state = self._state
@@ -413,8 +414,8 @@ class _Training:
         )
         rate = float(learning_rate(self._plan, tf.constant(step)).numpy())
         kept = "nothing is saved yet"
-        if self._saved:
-            kept = f"the checkpoint of step {self._saved} is good"
+        if self.saved:
+            kept = f"the checkpoint of step {self.saved} is good"
         raise RunError(
             f"training diverged in step {step + 1}, at a learning rate of "
             f"{rate:.4g}: the first that is not finite is {where}; {kept}; a "
