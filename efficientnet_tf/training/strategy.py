@@ -14,6 +14,7 @@ from efficientnet_tf.training.cluster import (
     read_cluster,
 )
 from efficientnet_tf.training.config import Precision
+from efficientnet_tf.training.failures import device_errors
 from efficientnet_tf.training.tpu_checks import (
     LOOKUP_SECONDS,
     ask_project_and_zone,
@@ -97,11 +98,15 @@ def agreed(strategy: tf.distribute.Strategy, asked: bool) -> bool:
     Args:
         strategy: The devices.
         asked: Whether this process was.
+
+    Raises:
+        WorkerGone: Another process does not answer any more.
     """
     if _processes(strategy) == 1:
         return asked
-    flags = strategy.run(tf.identity, args=(tf.constant(float(asked)),))
-    return float(strategy.reduce("SUM", flags, axis=None)) > 0
+    with device_errors("asking the other hosts"):
+        flags = strategy.run(tf.identity, args=(tf.constant(float(asked)),))
+        return float(strategy.reduce("SUM", flags, axis=None)) > 0
 
 
 def without_others(

@@ -153,3 +153,26 @@ def test_a_signal_to_one_host_stops_both(
     assert first[0] == 0, first[2]
     assert second[0] == 0, second[2]
     check_same(folder, one)
+
+
+@pytest.mark.slow
+def test_a_host_that_dies_ends_the_other_one_which_can_go_on(
+    small_data: dict[str, Path], one: Path, tmp_path: Path
+) -> None:
+    folder, hosts = tmp_path / "killed", addresses()
+    line = command(small_data["whole"], folder)
+    with begun(line, hosts, 0) as chief, begun(line, hosts, 1) as worker:
+        metrics = folder / "metrics.jsonl"
+        while not (metrics.is_file() and metrics.read_text()):
+            time.sleep(0.05)
+            assert chief.poll() is None
+        worker.kill()
+        first = finished(chief)
+    assert first[0] == 75, first[2]
+    assert "a worker is gone (" in first[2]
+    assert "the same command goes on" in first[2]
+
+    with begun(line, [], 0) as alone:
+        code, _, err = finished(alone)
+    assert code == 0, err
+    check_same(folder, one)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import tensorflow as tf
 
@@ -78,3 +80,31 @@ def test_constant():
         override(Config(), ["train.schedule=constant", "train.batch=256"]), 256
     )
     assert rate(planned, 300) == pytest.approx(0.016)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        # By the formulas of the original, at the end of the warm-up, in the
+        # middle and at the last step of 1000, with a peak of 0.016.
+        ("exponential", (0.97**2, 0.97**20, 0.97**41)),
+        (
+            "cosine",
+            tuple((1 + math.cos(math.pi * t)) / 2 for t in (0.05, 0.5, 0.999)),
+        ),
+        ("constant", (1, 1, 1)),
+    ],
+)
+def test_warm_up_then_the_schedule(schedule, expected):
+    settings = [
+        f"train.schedule={schedule}",
+        "train.batch=256",
+        "train.epochs=100",
+        "train.warmup_epochs=5",
+    ]
+    planned = plan(override(Config(), settings), 2560)
+    assert (planned.steps, planned.warmup_steps) == (1000, 50)
+    assert rate(planned, 0) == 0.0
+    assert rate(planned, 25) == pytest.approx(0.016 / 2)
+    for step, factor in zip((50, 500, 999), expected, strict=True):
+        assert rate(planned, step) == pytest.approx(0.016 * factor, rel=1e-4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -389,7 +390,7 @@ def work():
                                axis=None)
 
     for step in range(1000):
-        with device_errors(f"training after step {step}", saved=7):
+        with device_errors(f"training after step {step}"):
             add()
         if step == 3 and not is_chief(strategy):
             os._exit(9)
@@ -399,11 +400,10 @@ sys.exit(command_line.run("main.py", work))
 """
 
 
-def test_a_worker_that_is_gone_can_be_waited_for() -> None:
+def test_a_worker_that_is_gone_is_said() -> None:
     ports = free_ports(2)
     chief, worker = run_programs(ALONE, [tf_config(ports, n) for n in (0, 1)])
     assert worker.returncode == 9
-    assert chief.returncode == 75
+    assert chief.returncode == 1
     (line,) = [x for x in chief.stderr.splitlines() if x.startswith("main.py")]
-    assert "a worker is gone (" in line
-    assert line.endswith("saved at step 7; the same command goes on")
+    assert re.search(r"after step \d+: a worker is gone \(", line)
