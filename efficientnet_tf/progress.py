@@ -63,7 +63,8 @@ def training_note(
 def progress(what: str, total: int, done: int = 0) -> Iterator[Advance]:
     """Shows progress while the block runs.
 
-    Without a terminal it is a line now and then, and one at the end.
+    Without a terminal it is a line now and then, and one at the end of what
+    took longer or had notes.
 
     Args:
         what: The work, in a word or two.
@@ -111,9 +112,10 @@ def _lines(what: str, total: int, done: int) -> Iterator[Advance]:
     began = said = time.monotonic()
     first = done
     unsaid = ""
+    worth_a_line = False
 
     def advance(done: int, note: str = "") -> None:
-        nonlocal said, unsaid
+        nonlocal said, unsaid, worth_a_line
         now = time.monotonic()
         words = [f"{what} {done:,}/{total:,}"]
         if first < done < total:
@@ -122,7 +124,9 @@ def _lines(what: str, total: int, done: int) -> Iterator[Advance]:
         if note:
             words.append(note)
         unsaid = " | ".join(words)
-        if now - said >= LINE_SECONDS:
+        due = now - said >= LINE_SECONDS
+        worth_a_line |= due or bool(note)
+        if due:
             print(unsaid, file=sys.stderr, flush=True)
             said, unsaid = now, ""
 
@@ -130,7 +134,7 @@ def _lines(what: str, total: int, done: int) -> Iterator[Advance]:
         yield advance
     finally:
         # How far it came, whether it came to its end or not.
-        if unsaid:
+        if unsaid and worth_a_line:
             print(unsaid, file=sys.stderr, flush=True)
 
 

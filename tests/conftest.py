@@ -11,7 +11,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -158,19 +158,30 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
-@pytest.fixture(scope="session")
-def small_run(
-    small_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    """A run of a network of two blocks, trained but little."""
+@contextmanager
+def small_registered() -> Iterator[None]:
+    """Knows a network of two blocks by the name of "small"."""
     from efficientnet_tf.networks import families
     from efficientnet_tf.networks.stages import Family, Stage, Variant
+
+    stages = (Stage("mbconv", 1, 3, 2, 2, 8), Stage("fused", 1, 3, 2, 2, 8))
+    family = Family(stages, "relu6", families.IMAGENET, stem=8, head=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(
+            families.VARIANTS, "small", Variant(family, 1.0, 1.0, 32, 0.0)
+        )
+        yield
+
+
+@pytest.fixture(scope="session")
+def trained_small(
+    small_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The directory of `small_run`."""
     from efficientnet_tf.training.config import Config
     from efficientnet_tf.training.config_files import override
     from efficientnet_tf.training.loop import train
 
-    stages = (Stage("mbconv", 1, 3, 2, 2, 8), Stage("fused", 1, 3, 2, 2, 8))
-    family = Family(stages, "relu6", families.IMAGENET, stem=8, head=16)
     settings = (
         "model.name=small",
         "model.batch_norm_momentum=0.9",
@@ -181,12 +192,16 @@ def small_run(
         "train.average_decay=0.9",
     )
     folder = tmp_path_factory.mktemp("runs") / "small"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(
-            families.VARIANTS, "small", Variant(family, 1.0, 1.0, 32, 0.0)
-        )
+    with small_registered():
         train(override(Config(), settings), str(folder))
-        yield folder
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_run(trained_small: Path) -> Iterator[Path]:
+    """A run of a network of two blocks, trained but little."""
+    with small_registered():
+        yield trained_small
 
 
 @pytest.fixture(scope="session")

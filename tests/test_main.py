@@ -121,6 +121,7 @@ def test_the_run_leaves_what_it_should(run):
         "epoch",
         "loss",
         "learning_rate",
+        "gradient_norm",
         "top1",
         "top5",
         "images_per_second",

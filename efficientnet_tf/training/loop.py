@@ -398,8 +398,9 @@ class _Training:
             num_replicas_in_sync=self._strategy.num_replicas_in_sync
         )
         first = host_batches(run, alone, start=0, dtype=tf.float32).take(1)
-        for images, targets in first.as_numpy_iterator():
-            events.inputs(images[:SHOWN], targets[:SHOWN], run.dataset.labels)
+        with device_errors("reading the first images"):
+            images, targets = next(first.as_numpy_iterator())
+        events.inputs(images[:SHOWN], targets[:SHOWN], run.dataset.labels)
 
     def _diverged(self) -> None:
         """Raises the error of a step that is not finite, and says where."""

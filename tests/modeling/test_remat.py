@@ -12,9 +12,16 @@ import tensorflow as tf
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.modeling.moment import Moment, announced
 from efficientnet_tf.modeling.remat import rematerialized
-from efficientnet_tf.networks import network
+from efficientnet_tf.networks import families, network
+from efficientnet_tf.networks.stages import Family, Stage, Variant
 
 PIXELS = 32
+# Blocks with and without squeeze-excite, residual and expansion.
+STAGES = (
+    Stage("mbconv", 1, 3, 1, 1, 8, se=0.25),
+    Stage("fused", 1, 3, 2, 2, 8),
+    Stage("mbconv", 2, 5, 2, 4, 16, se=0.25),
+)
 
 
 def one_step(
@@ -38,9 +45,22 @@ def one_step(
     return gradients, after
 
 
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = Family(STAGES, "swish", families.IMAGENET, stem=8, head=16)
+    variant = Variant(family, 1.0, 1.0, PIXELS, 0.5)
+    monkeypatch.setitem(families.VARIANTS, "tiny", variant)
+
+
 @pytest.mark.parametrize(
     "name",
-    ["efficientnet-b0", "efficientnet-edgetpu-S"],
+    [
+        "tiny",
+        *(
+            pytest.param(f"efficientnet-{name}", marks=pytest.mark.slow)
+            for name in ("b0", "edgetpu-S", "x-b0", "condconv-b0-4e")
+        ),
+    ],
 )
 def test_it_gives_the_same_gradients_and_statistics(name: str) -> None:
     keras.utils.set_random_seed(1)
@@ -63,7 +83,7 @@ def test_it_gives_the_same_gradients_and_statistics(name: str) -> None:
 
 
 def test_it_needs_a_moment() -> None:
-    resolved = network("efficientnet-lite0", classes=2, pixels=PIXELS)
+    resolved = network("tiny", classes=2)
     model = build_network(resolved, layers="training")
     forward = rematerialized(model, resolved)
     with pytest.raises(RuntimeError, match="outside a step"):

@@ -71,6 +71,8 @@ ROUND_TRIPS = (
     ("efficientnet-x-b0", "weights.h5"),
     ("efficientnetv2-b0", "saved_model"),
 )
+# The rest takes half a minute each.
+QUICK = ROUND_TRIPS[:2]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ ROUND_TRIPS = (
         pytest.param(
             name,
             kind,
-            marks=() if (name, kind) in ROUND_TRIPS else pytest.mark.slow,
+            marks=() if (name, kind) in QUICK else pytest.mark.slow,
         )
         for name, _ in ROUND_TRIPS
         for _, kind in ROUND_TRIPS

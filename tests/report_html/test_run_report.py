@@ -48,7 +48,7 @@ def test_its_figures_are_those_of_the_run(run, text, see):
     curves = sum(
         attributes.get("class") == "chart" for _, attributes in seen.tags
     )
-    assert curves == 6
+    assert curves == 7
     assert seen.count("circle") == curves * len(lines)
 
 

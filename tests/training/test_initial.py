@@ -14,9 +14,11 @@ from efficientnet_tf.networks import families
 from efficientnet_tf.training import loop
 from efficientnet_tf.training.config_files import override
 from efficientnet_tf.training.initial import _check_network
+from efficientnet_tf.training.lease import Lease
 from efficientnet_tf.training.loop import train
 from efficientnet_tf.training.model_dir import ModelDir
 from efficientnet_tf.training.run import open_run
+from efficientnet_tf.training.stops import Stops
 
 HEAD = {"predictions/kernel", "predictions/bias"}
 
@@ -47,7 +49,8 @@ def at_start(config, path, strategy=None):
     """The state of a training before its first step."""
     Path(path).mkdir(exist_ok=True)
     run = open_run(config, str(path))
-    training = loop._Training(run, strategy or tf.distribute.get_strategy())
+    strategy = strategy or tf.distribute.get_strategy()
+    training = loop._Training(run, strategy, Lease(), Stops())
     training.resume()
     return training._state
 
@@ -239,15 +242,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     )
     whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
     train(tuning, whole)
-    after_call = loop._Training._after_call
+    after_call = loop._Training._evaluate_and_save
 
-    def stopping(self):
+    def stopping(self, events):
         if self._step >= stop:
             raise Stop
-        return after_call(self)
+        after_call(self, events)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Training, "_after_call", stopping)
+        patch.setattr(loop._Training, "_evaluate_and_save", stopping)
         with pytest.raises(Stop):
             train(tuning, killed)
     if stop > 5:

@@ -146,7 +146,10 @@ def test_decoupled_decay_is_not_in_the_loss(config: Config) -> None:
     "settings",
     [
         ["train.clip_norm=0.5", "data.mixup=0.2", "data.cutmix=1.0"],
-        ["train.remat=true", "train.optimizer=lars"],
+        pytest.param(
+            ["train.remat=true", "train.optimizer=lars"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             ["train.optimizer=lamb", "train.learning_rate_per_256=0.1"],
             marks=pytest.mark.slow,
@@ -180,6 +183,7 @@ def test_two_replicas_equal_one(
             )
 
 
+@pytest.mark.slow
 def test_microbatches_train_over_replicas(
     config: Config, tmp_path: Path, mirrored: tf.distribute.Strategy
 ) -> None:
