@@ -112,10 +112,15 @@ def train(given: flags.FlagValues) -> None:
     title = report.run_title(result)
     if "files" in result:
         print(f"{run.path} is finished", file=sys.stderr)
+        if (
+            not Path(run.join("report.html")).is_file()
+            and "://" not in run.path
+        ):
+            _report(run.path, without_others(strategy))
     else:
         try:
             result |= _export(given, run_config(run.path), run.path, run.export)
-        except RunError:
+        except Exception:
             # The figures of a long training must not be lost over a file.
             _show(given, result, report.figures(title, report.run_rows(result)))
             raise
@@ -417,14 +422,24 @@ def _present_run(given: flags.FlagValues, *sections: str) -> tuple[str, Config]:
 
 
 def _check_tpu(given: flags.FlagValues) -> None:
-    """Says what a TPU VM lacks before TensorFlow is imported.
+    """Says what a TPU lacks before TensorFlow is imported.
 
     Where there is no TPU, the import of the TPU wheel alone can take minutes.
     """
-    if given.tpu == "local":
-        from efficientnet_tf.training.tpu_checks import check_local
+    from efficientnet_tf.training import tpu_checks
 
-        check_local()
+    if given["tpu"].present and not given.tpu:
+        raise InputError(
+            "--tpu= is empty; leave it out for all GPUs or the CPU, or name a "
+            "TPU"
+        )
+    if given.tpu == "local":
+        tpu_checks.check_local()
+    elif given.tpu.startswith("grpc://"):
+        tpu_checks.check_address(given.tpu)
+    elif given.tpu:
+        tpu_checks.ask_project_and_zone(given.tpu)
+        tpu_checks.check_client(given.tpu)
 
 
 def _check_data(config: Config) -> None:

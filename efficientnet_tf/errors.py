@@ -50,17 +50,18 @@ class Stopped(Exception):
             machine or a worker goes away.
     """
 
-    def __init__(self, why: str, exit_code: int, step: int):
+    def __init__(self, why: str, exit_code: int, step: int | None):
         """Says where the same command goes on.
 
         Args:
             why: What stopped the run, in a few words.
             exit_code: That of the process.
-            step: The newest step that is saved.
+            step: The newest step that is saved; None for none.
         """
-        super().__init__(
-            f"{why}: saved at step {step}; the same command goes on"
-        )
+        saved = f"saved at step {step}; the same command goes on"
+        if step is None:
+            saved = "nothing is saved yet; the same command begins anew"
+        super().__init__(f"{why}: {saved}")
         self.exit_code = exit_code
 
 

@@ -77,10 +77,13 @@ def follow(
                     config, model_dir, split, labels, strategy
                 )
                 follower.load(path)
-            except RunError as error:
+            except RunError:
                 if tf.io.gfile.exists(f"{path}.index"):
                     raise
-                print(f"step {step} is gone: {error}", file=sys.stderr)
+                print(
+                    f"step {step} was removed before it could be evaluated",
+                    file=sys.stderr,
+                )
                 continue
             line = follower.evaluate(events, step, split)
             log.add(line)

@@ -99,11 +99,20 @@ def _neighbours(values: tf.Tensor) -> tf.Tensor:
 def _beta(
     alpha: float, seeds: list[tf.Tensor], rows: Rows, share: tf.Tensor
 ) -> tf.Tensor:
-    """float32 `[share]` of Beta(alpha, alpha), as a ratio of two gammas."""
-    ours, other = (
-        tf.random.stateless_gamma([rows.batch], seed, alpha) for seed in seeds
-    )
-    drawn = tf.math.divide_no_nan(ours, ours + other)
+    """float32 `[share]` of Beta(alpha, alpha), as a ratio of two gammas.
+
+    Their logarithms are drawn: for a small alpha most are below what float32
+    holds. A gamma of alpha is one of alpha + 1 times a uniform number to the
+    power of 1 / alpha (Marsaglia and Tsang 2000, section 6).
+    """
+    logarithms = []
+    for seed in seeds:
+        gamma_seed, uniform_seed = tf.unstack(tf.random.split(seed, 2))
+        gamma = tf.random.stateless_gamma([rows.batch], gamma_seed, alpha + 1)
+        uniform = 1 - tf.random.stateless_uniform([rows.batch], uniform_seed)
+        logarithms.append(tf.math.log(gamma) + tf.math.log(uniform) / alpha)
+    ours, other = logarithms
+    drawn = tf.sigmoid(ours - other)
     return drawn[rows.first : rows.first + share]
 
 

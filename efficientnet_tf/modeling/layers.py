@@ -40,16 +40,17 @@ class BatchNorm(keras.layers.BatchNormalization):
         replicas = 1 if context is None else context.num_replicas_in_sync
         moment = present_moment()
         group = (moment and moment.norm_group) or replicas
+        # Whoever computes a block once more has counted it before.
+        counts = not (moment and moment.recomputing)
         if group == 1:
             outputs, statistics = self._fused(inputs, is_training=True)
-            if replicas > 1:
+            if counts and replicas > 1:
                 statistics = context.all_reduce(
                     tf.distribute.ReduceOp.MEAN, tf.stop_gradient(statistics)
                 )
         else:
             outputs, statistics = self._shared(inputs, context, group)
-        # Whoever computes a block once more has counted it before.
-        if not (moment and moment.recomputing):
+        if counts:
             mean, variance = tf.unstack(statistics)
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance)
@@ -144,16 +145,15 @@ class Dropout(keras.layers.Dropout):
             return inputs
         if present_moment() is None:
             return super().call(inputs, training=training)
-        shape = tf.shape(inputs)
+        each = tuple(inputs.shape[1:])
         if self.noise_shape:
-            shape = tf.stack(
-                [
-                    shape[axis] if size is None else size
-                    for axis, size in enumerate(self.noise_shape)
-                ]
+            each = tuple(
+                ours if size is None else size
+                for ours, size in zip(each, self.noise_shape[1:], strict=True)
             )
+        drawn = replica_uniform(self.name, tf.shape(inputs)[0], each)
         keep = 1.0 - self.rate
-        mask = tf.floor(keep + replica_uniform(self.name, shape)) / keep
+        mask = tf.floor(keep + drawn) / keep
         return inputs * tf.cast(mask, inputs.dtype)
 
 

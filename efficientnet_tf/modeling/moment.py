@@ -9,6 +9,7 @@ and in microbatches, and again on resume.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 import tensorflow as tf
+
+# TensorFlow's number of the generator Philox 4x32 (Salmon et al. 2011), and the
+# numbers that it gives for a value of its counter.
+_PHILOX = 1
+_PHILOX_NUMBERS = 4
 
 
 @dataclass(frozen=True)
@@ -59,15 +65,18 @@ def present_moment() -> Moment | None:
     return _MOMENT.get()
 
 
-def replica_uniform(name: str, shape: tf.Tensor) -> tf.Tensor:
+def replica_uniform(
+    name: str, examples: tf.Tensor, each: tuple[int, ...]
+) -> tf.Tensor:
     """Numbers in [0, 1) for this replica's part of the global batch.
 
     Args:
         name: Name of the layer that asks.
-        shape: int32 `[rank]`, examples of this replica and microbatch first.
+        examples: int32 scalar, of this replica and microbatch.
+        each: Shape of what an example gets.
 
     Returns:
-        float32 of that shape.
+        float32 `[examples, *each]`.
 
     Raises:
         RuntimeError: No training loop has announced a moment.
@@ -77,19 +86,27 @@ def replica_uniform(name: str, shape: tf.Tensor) -> tf.Tensor:
         raise RuntimeError(f"{name} asks for random numbers outside a step")
     # The key of a stateless draw is a pair of integers.
     stream = zlib.crc32(f"{moment.seed}/{name}".encode()) & 0x7FFFFFFF
-    key = tf.stack([stream, tf.cast(moment.step, tf.int32)])
+    seed = tf.stack([stream, tf.cast(moment.step, tf.int32)])
 
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
-    blocks = replicas * moment.parts
-    if blocks == 1:
-        return tf.random.stateless_uniform(shape, key)
     # The global batch is dealt in blocks: to all replicas in turn, then the
     # next microbatch.
     part = tf.cast(moment.part, tf.int32)
     replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
-    first = (part * replicas + replica) * shape[0]
-    everyone = tf.concat([[shape[0] * blocks], shape[1:]], axis=0)
-    drawn = tf.random.stateless_uniform(everyone, key)
-    start = tf.concat([[first], tf.zeros_like(shape[1:])], axis=0)
-    return tf.slice(drawn, start, shape)
+    first = (part * replicas + replica) * examples
+    width = math.prod(each)
+    if width % _PHILOX_NUMBERS:
+        blocks = replicas * moment.parts
+        drawn = tf.random.stateless_uniform([blocks * examples, *each], seed)
+        return drawn[first : first + examples]
+    # A wide draw begins where those of the rows before would end, and so costs
+    # no more on many replicas than on one.
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    before = tf.cast(first, tf.uint64) * (width // _PHILOX_NUMBERS)
+    return tf.raw_ops.StatelessRandomUniformV2(
+        shape=[examples, *each],
+        key=key,
+        counter=counter + tf.stack([before, tf.zeros_like(before)]),
+        alg=_PHILOX,
+    )

@@ -94,7 +94,7 @@ rect.frame { fill: none; stroke: var(--rule); }
 .matrix { display: block; }
 table { border-collapse: collapse; font-size: .88rem; }
 th, td { text-align: left; vertical-align: top; padding: .22rem .9rem .22rem 0;
-         border-bottom: 1px solid var(--rule); overflow-wrap: anywhere; }
+         border-bottom: 1px solid var(--rule); overflow-wrap: break-word; }
 th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums;
              white-space: nowrap; }

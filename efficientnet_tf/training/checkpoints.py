@@ -71,6 +71,7 @@ class Checkpoints:
         self._copies: list[tf.Variable] = tf.nest.flatten(copies)
         self._written = tf.train.Checkpoint(**copies)
         self._folder = model_dir.checkpoints
+        self._saved: int | None = None
         self._managers: dict[Which, tf.train.CheckpointManager] = {}
         if writes:
             self._managers = {
@@ -96,6 +97,7 @@ class Checkpoints:
             path = latest(self._folder)
             if path is not None:
                 restore(self._contents, path)
+                self._saved = _number(path)
             return path is not None
         damaged: dict[str, str] = {}
         for path in reversed(manager.checkpoints):
@@ -107,15 +109,22 @@ class Checkpoints:
                 continue
             if damaged:
                 print(
-                    f"{'; '.join(damaged.values())}; going on from {path}",
+                    f"{'; '.join(damaged.values())}; going on from {path} "
+                    f"(what is damaged is kept as {DAMAGED}step-*)",
                     file=sys.stderr,
                 )
                 _set_aside(manager.directory, list(damaged))
                 self._managers["last"] = _manager(
                     self._written, manager.directory, self._keep
                 )
+            self._saved = _number(path)
             return True
         raise RunError("; ".join(damaged.values()))
+
+    @property
+    def saved(self) -> int | None:
+        """Step of the newest checkpoint that is on disk; None for none."""
+        return self._saved
 
     def save(self) -> None:
         """Saves the training as it is now; the files are written meanwhile.
@@ -177,10 +186,16 @@ class Checkpoints:
         for future in earlier:
             future.result()
         manager = self._managers[which]
+        # What is named already is whole, and must be at every moment: a step
+        # that was done again has given the same.
+        if any(_number(path) == step for path in manager.checkpoints):
+            return
         with _write_errors(f"{manager.directory}/step-{step}"):
             for copy, value in zip(self._copies, values, strict=True):
                 copy.assign(value)
             manager.save(checkpoint_number=step)
+        if which == "last":
+            self._saved = step
 
 
 def save_weights(
@@ -242,6 +257,11 @@ def restore(contents: tf.train.Checkpoint, path: str) -> None:
         raise RunError(
             f"{path} cannot be restored: {_reason(error)}"
         ) from error
+
+
+def _number(path: str) -> int:
+    """The step in a checkpoint's name."""
+    return int(path.rpartition("-")[2])
 
 
 def _blank(variable: tf.Variable) -> tf.Variable:

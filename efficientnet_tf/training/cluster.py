@@ -126,7 +126,11 @@ def await_peers(cluster: Cluster, seconds: float) -> None:
                     )
                 if waited > _NOTE_SECONDS and not noted:
                     noted = True
-                    print(f"waiting for {peer}: {why}", file=sys.stderr)
+                    print(
+                        f"waiting up to {seconds:.0f} s for {peer}, where the "
+                        f"same command must be started: {why}",
+                        file=sys.stderr,
+                    )
                 time.sleep(_RETRY_SECONDS)
 
 

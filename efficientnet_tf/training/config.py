@@ -31,6 +31,9 @@ Which = Literal["last", "best"]
 # The word of `train.init_from` for the weights that Keras publishes.
 IMAGENET = "imagenet"
 
+# Beyond these a beta distribution is all edges, or all middle.
+_SMALLEST_ALPHA, _LARGEST_ALPHA = 1e-3, 100.0
+
 # The largest seed that NumPy's global generator takes.
 MAX_SEED = 2**32 - 1
 
@@ -101,6 +104,7 @@ class DataConfig:
         holdout_shards: How many of the first training files are taken for
             validation in place of the validation files; the original's
             published training held out 20 of 1024 to choose checkpoints by.
+            The numbers of images are those after it.
         normalization: What is done to pixels before the network, also in
             training: "imagenet" by ImageNet's mean and deviation by channel,
             "centered127" (x - 127) / 128, "centered128" (x - 128) / 128,
@@ -126,6 +130,13 @@ class DataConfig:
         check_types("data", self)
         for name in ("mixup", "cutmix", "holdout_shards"):
             _at_least(f"data.{name}", getattr(self, name), 0)
+        for name in ("mixup", "cutmix"):
+            value = getattr(self, name)
+            if value and not _SMALLEST_ALPHA <= value <= _LARGEST_ALPHA:
+                raise InputError(
+                    f"data.{name} {value} must be 0, or from {_SMALLEST_ALPHA} "
+                    f"to {_LARGEST_ALPHA}"
+                )
         _share("data.min_crop_area", self.min_crop_area, highest=1.0)
         for name in ("train_images", "validation_images"):
             value = getattr(self, name)
@@ -284,6 +295,8 @@ class EvaluateConfig:
         batch: Images of one step, all devices together; the figures do not
             depend on it.
         every_epochs: Epochs of training between two evaluations.
+        raw: Whether these look at the weights as they are trained too, besides
+            the averaged ones; the last evaluation always does.
         checkpoint: The checkpoint that `evaluate` and `predict` take: the
             last one, or the best one by top-1 of the averaged weights.
         background: Whether logit 0 is a background class that the data does
@@ -293,6 +306,7 @@ class EvaluateConfig:
 
     batch: int = 256
     every_epochs: float = 1.0
+    raw: bool = False
     checkpoint: Which = "last"
     background: bool | None = None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.data.preprocess import normalize
@@ -52,7 +51,12 @@ def first_not_finite(
             inputs = normalize(images, network.normalization)
             values = watching(inputs, training=True)
         _, *gradients = step.contributions(images, targets, part)
-        return _all_finite(values), _all_finite(gradients)
+        # Summed, so that all hosts come to the same answer.
+        forward, backward = tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.SUM,
+            [_not_finite(values), _not_finite(gradients)],
+        )
+        return forward, backward
 
     @tf.function
     def look_everywhere(
@@ -60,13 +64,12 @@ def first_not_finite(
     ) -> tuple[object, object]:
         return strategy.run(look, args=(images, targets, part))
 
-    def on_all(values: object) -> np.ndarray:
-        local = strategy.experimental_local_results(values)
-        return np.all([value.numpy() for value in local], axis=0)
-
     for part in range(microbatches):
         found = look_everywhere(*next(batches), tf.constant(part))
-        forward, backward = (on_all(values) for values in found)
+        forward, backward = (
+            strategy.experimental_local_results(counts)[0].numpy() == 0
+            for counts in found
+        )
         if not forward.all():
             return f"the output of {layers[int(forward.argmin())].name}"
         if not backward.all():
@@ -86,8 +89,7 @@ def _watched(model: keras.Model) -> list[keras.Layer]:
     ]
 
 
-def _all_finite(values: list[tf.Tensor]) -> tf.Tensor:
-    """Bool `[values]`: whether each holds finite numbers only."""
-    return tf.stack(
-        [tf.reduce_all(tf.math.is_finite(value)) for value in values]
-    )
+def _not_finite(values: list[tf.Tensor]) -> tf.Tensor:
+    """float32 `[values]`: 1 for each that holds a number that is not finite."""
+    finite = [tf.reduce_all(tf.math.is_finite(value)) for value in values]
+    return 1.0 - tf.cast(tf.stack(finite), tf.float32)

@@ -17,6 +17,7 @@ from efficientnet_tf.data.preprocess import normalize
 from efficientnet_tf.errors import RunError
 from efficientnet_tf.networks import Network
 from efficientnet_tf.training.failures import device_errors
+from efficientnet_tf.training.strategy import is_shared
 
 STEPS_PER_CALL = 16
 
@@ -87,6 +88,7 @@ class Evaluator:
         self._images = getattr(dataset, split).images
         self._first_logit = first_logit
         self._strategy = strategy
+        self._shared = is_shared(strategy)
         replicas = strategy.num_replicas_in_sync
         share = -(-min(batch, self._images + 1) // replicas)
         self._batch = share * replicas
@@ -138,7 +140,7 @@ class Evaluator:
         steps = self._images // self._batch + 1
         for start in range(0, steps, STEPS_PER_CALL):
             steps_now = min(STEPS_PER_CALL, steps - start)
-            with device_errors("evaluation"):
+            with device_errors("evaluation", shared=self._shared):
                 found = call(iterator, tf.constant(steps_now))
                 for name, value in found.items():
                     sums[name] = sums.get(name, 0.0) + value.numpy().astype(

@@ -35,14 +35,15 @@ class WorkerGone(RunError):
 
 
 @contextmanager
-def device_errors(what: str) -> Iterator[None]:
+def device_errors(what: str, *, shared: bool = False) -> Iterator[None]:
     """Turns an error of the devices or the input pipeline into a RunError.
 
     Args:
         what: What was being done, for the message.
+        shared: Whether other hosts or a TPU take part, which may go away.
 
     Raises:
-        WorkerGone: It is not ours: who took part does not answer.
+        WorkerGone: One of them does not answer.
         RunError: The block failed otherwise.
     """
     try:
@@ -50,7 +51,7 @@ def device_errors(what: str) -> Iterator[None]:
     except tf.errors.OpError as error:
         said = _gist(error.message)
         gist = said[:REASON_CHARACTERS]
-        if isinstance(error, _GONE):
+        if shared and isinstance(error, _GONE):
             raise WorkerGone(
                 f"{what}: a worker is gone ({type(error).__name__}: {gist})"
             ) from error
@@ -67,6 +68,8 @@ def _gist(message: str) -> str:
     message = _OPERATOR.sub("", message)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     nodes = [n for n, line in enumerate(lines) if line.startswith("[[{{node")]
+    if not lines:
+        return "no reason given"
     sentence = lines[nodes[0] - 1] if nodes and nodes[0] else lines[0]
     if "assertion failed: [" in sentence:
         sentence = sentence.partition("assertion failed: [")[2]

@@ -65,10 +65,10 @@ def _caption(label: np.ndarray, names: Sequence[str]) -> list[str]:
     """A class's name, or the names and shares of those that were blended."""
     if label.ndim == 0:
         return [names[int(label)]]
-    first, second = np.argsort(-label, kind="stable")[:2]
-    if label[second] == 0:
-        return [names[first]]
-    return [f"{label[i]:.0%} {names[i]}" for i in (first, second)]
+    largest = [i for i in np.argsort(-label, kind="stable")[:2] if label[i]]
+    if len(largest) == 1:
+        return [names[largest[0]]]
+    return [f"{label[i]:.0%} {names[i]}" for i in largest]
 
 
 def _tile(pixels: np.ndarray, side: int) -> Image.Image:

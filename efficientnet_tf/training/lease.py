@@ -135,8 +135,12 @@ def hold(folder: str, seconds: LeaseSeconds | None = None) -> Iterator[Lease]:
     with open(os.path.join(folder, _LOCK), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise InputError(f"{folder} is in use by another process") from None
+        except OSError as error:
+            raise InputError(
+                f"{folder} cannot be locked: {error.strerror}"
+            ) from error
         yield Lease()
 
 
@@ -232,7 +236,12 @@ def _take(
     """
     while True:
         _watch(path, folder, seconds)
+        began = time.monotonic()
         _write(path, holder, 0)
+        if time.monotonic() - began > seconds.settle:
+            # Slow enough to have written over somebody who had read theirs
+            # back: who sees it at the next beat, and ends.
+            time.sleep(seconds.beat)
         time.sleep(seconds.settle)
         found = _holder(_read(path))
         if found == holder:

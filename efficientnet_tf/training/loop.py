@@ -37,6 +37,7 @@ from efficientnet_tf.training.strategy import (
     agreed,
     describe_devices,
     is_chief,
+    is_shared,
     make_strategy,
     policy,
 )
@@ -71,8 +72,9 @@ def train(
         InputError: The config does not fit the data, the devices, the weights
             to start from or the run that the directory holds.
         RunError: Training diverged, or records are missing or too many.
-        Stopped: Somebody or the machine asked to stop, or a worker is gone;
-            the training is saved and the same call goes on.
+        Stopped: Somebody or the machine asked to stop, and the training is
+            saved; or a worker is gone, and it goes on from the last
+            checkpoint. The same call goes on in both cases.
     """
     strategy = strategy or make_strategy("")
     replicas = strategy.num_replicas_in_sync
@@ -84,30 +86,30 @@ def train(
             f"--init_from={model_dir} and another --model_dir"
         )
     run = open_run(config, model_dir)
-    with _claimed(run, strategy) as lease:
-        finished = run.model_dir.result()
-        if finished:
-            return {**finished, "model_dir": run.model_dir.path}
-        with (
-            Stops() as stops,
+    profile = Profile(profile_steps, run.model_dir.tensorboard)
+    profile.check(plan(run.config, run.dataset.train.images).steps)
+    training: _Training | None = None
+    try:
+        with _claimed(run, strategy) as lease, Stops() as stops:
+            finished = run.model_dir.result()
+            if finished:
+                return {**finished, "model_dir": run.model_dir.path}
+            training = _Training(run, strategy, lease, stops)
             # What is being saved is finished before others are let in.
-            closing(_Training(run, strategy, lease, stops)) as training,
-            closing(
-                Profile(profile_steps, run.model_dir.tensorboard)
-            ) as profile,
-        ):
-            try:
+            with closing(training), closing(profile):
                 training.resume()
                 return training.finish(profile)
-            except WorkerGone as error:
-                raise Stopped(str(error), TEMPORARY, training.saved) from error
+    except WorkerGone as error:
+        saved = training.saved if training else None
+        raise Stopped(str(error), TEMPORARY, saved) from error
 
 
 @contextmanager
 def _claimed(run: Run, strategy: tf.distribute.Strategy) -> Iterator[Lease]:
     """Makes the model directory this run's; the first host does it for all."""
     if not is_chief(strategy):
-        agreed(strategy, False)
+        if agreed(strategy, False):
+            raise RunError("the first host has refused this run; see there")
         if run.model_dir.config() is None:
             raise InputError(
                 f"--model_dir {run.model_dir.path}: the first host has begun a "
@@ -116,12 +118,17 @@ def _claimed(run: Run, strategy: tf.distribute.Strategy) -> Iterator[Lease]:
             )
         yield Lease()
         return
-    if run.model_dir.config() is None:
-        check_source(run)
-    run.model_dir.claim(run.config, run.dataset.labels)
-    with run.model_dir.held() as lease:
-        # Another one may have begun at the same moment, with another config.
-        run.model_dir.claim(run.config, run.dataset.labels)
+    with ExitStack() as stack:
+        try:
+            if run.model_dir.config() is None:
+                check_source(run)
+            run.model_dir.claim(run.config, run.dataset.labels)
+            lease = stack.enter_context(run.model_dir.held())
+            # Another may have begun at the same moment, with another config.
+            run.model_dir.claim(run.config, run.dataset.labels)
+        except Exception:
+            agreed(strategy, True)
+            raise
         agreed(strategy, False)
         yield lease
 
@@ -158,6 +165,7 @@ class _Training:
         self._lease = lease
         self._stops = stops
         self._chief = is_chief(strategy)
+        self._shared = is_shared(strategy)
         self._policy = policy(run.config.train.precision, strategy)
         self._plan: Plan = plan(run.config, run.dataset.train.images)
         with strategy.scope():
@@ -177,11 +185,14 @@ class _Training:
             batch=run.config.evaluate.batch,
             strategy=strategy,
         )
-        # The newest step that is saved, or about to be.
-        self.saved = 0
         # Of the last evaluation, and the step that it was of.
         self._scores: Scores | None = None
         self._scored = -1
+
+    @property
+    def saved(self) -> int | None:
+        """Step of the newest checkpoint that is on disk; None for none."""
+        return self._checkpoints.saved
 
     @property
     def _step(self) -> int:
@@ -199,13 +210,19 @@ class _Training:
         resumed = self._checkpoints.restore()
         if self._chief:
             agreed(self._strategy, False)
-        self.saved = self._step
         if self._run.config.train.init_from and not resumed:
             report = str(load_initial(self._state, self._run))
             if self._chief:
                 print("; ".join(report.splitlines()), file=sys.stderr)
         if self._chief:
-            self._run.model_dir.keep_metrics_until(self._step)
+            self._lease.check()
+            if not resumed and self._run.model_dir.metrics():
+                print(
+                    f"{self._run.model_dir.path} has lost its checkpoints: "
+                    "it begins anew, from step 0",
+                    file=sys.stderr,
+                )
+            self._run.model_dir.keep_metrics_until(self._last_noted())
 
     def finish(self, profile: Profile) -> dict[str, Any]:
         """Trains until the planned steps are done; returns final figures."""
@@ -215,7 +232,9 @@ class _Training:
         with ExitStack() as stack:
             events, advance = None, _unseen
             if self._chief:
-                events = stack.enter_context(Events(tensorboard, self._step))
+                events = stack.enter_context(
+                    Events(tensorboard, self._last_noted())
+                )
                 self._begin_events(events)
                 advance = stack.enter_context(
                     progress(run.network.name, planned.steps, self._step)
@@ -228,6 +247,7 @@ class _Training:
             result = self._result(scores)
             if events:
                 events.ended(self._step, scores)
+                self._lease.check()
                 run.model_dir.write_result(result)
         if stop := self._asked_to_stop():
             raise Stopped(stop.reason, stop.exit_code, self.saved)
@@ -243,16 +263,17 @@ class _Training:
         batches = self._batches()
         # Tracing takes long and belongs to no step; where XLA compiles, it
         # does so in the first call all the same.
-        call.get_concrete_function(batches, tf.constant(1))
+        with device_errors("tracing the training step", shared=self._shared):
+            call.get_concrete_function(batches, tf.constant(1))
         # A run that was stopped in a hurry left this for now.
         self._evaluate_and_save(events)
         while self._step < planned.steps:
+            self._stop_if_asked()
             step = self._step
             stop = profile.next_stop(step, planned.next_stop(step))
             profile.before(step)
             self._train(call, batches, stop - step)
             profile.after(self._step)
-            self._lease.check()
             if self._step < stop:
                 self._diverged()
             going = self._going()
@@ -287,7 +308,7 @@ class _Training:
     ) -> None:
         began = time.monotonic()
         what = f"training after step {self._step}"
-        with device_errors(what):
+        with device_errors(what, shared=self._shared):
             waited = float(call(batches, tf.constant(steps)).numpy())
         self._state.seconds.assign_add(time.monotonic() - began)
         self._state.waited_seconds.assign_add(waited)
@@ -301,9 +322,10 @@ class _Training:
         stop = self._asked_to_stop()
         if stop is None:
             return
-        with device_errors(f"saving step {self._step}"):
-            self._save()
-            self._checkpoints.wait()
+        if self._step:
+            with device_errors(f"saving step {self._step}"):
+                self._save()
+                self._checkpoints.wait()
         raise Stopped(stop.reason, stop.exit_code, self.saved)
 
     def _asked_to_stop(self) -> Stop | None:
@@ -326,18 +348,32 @@ class _Training:
         if self._plan.evaluates(step) and not noted:
             self._scores = scores = self._evaluate(self._state.averaged)
             self._scored = step
+            raw = None
+            averages = self._state.averaged is not self._state.model
+            if self._run.config.evaluate.raw and averages:
+                raw = self._evaluate(self._state.model)
+            self._lease.check()
             with device_errors(f"saving step {step}"):
-                self._note(scores)
+                self._note(scores, raw)
                 self._checkpoints.save_if_best(scores.top1)
             if events:
-                events.evaluation(step, averaged=scores)
-        if self._plan.saves(step) and not (noted and step == self.saved):
+                events.evaluation(step, averaged=scores, raw=raw)
+        if self._plan.saves(step):
             with device_errors(f"saving step {step}"):
                 self._save()
 
     def _save(self) -> None:
+        self._lease.check()
         self._checkpoints.save()
-        self.saved = self._step
+
+    def _last_noted(self) -> int:
+        """The newest step whose line of metrics stays.
+
+        A run that was stopped where an evaluation is due is evaluated when it
+        goes on, perhaps for the second time.
+        """
+        noted = int(self._state.loss_count.numpy()) == 0
+        return self._step if noted else self._step - 1
 
     def _going(self) -> _Going:
         state = self._state
@@ -367,7 +403,7 @@ class _Training:
                 input_wait_share=going.input_wait_share,
             )
 
-    def _note(self, scores: Scores) -> None:
+    def _note(self, scores: Scores, raw: Scores | None) -> None:
         """Adds a line of metrics and starts counting anew."""
         state, step, going = self._state, self._step, self._going()
         if self._chief:
@@ -382,6 +418,8 @@ class _Training:
                     top5=scores.top5,
                     images_per_second=going.images_per_second,
                     input_wait_seconds=going.waited_seconds,
+                    raw_top1=raw.top1 if raw else None,
+                    raw_top5=raw.top5 if raw else None,
                 )
             )
         state.loss_sum.assign(0.0)
@@ -405,15 +443,20 @@ class _Training:
     def _diverged(self) -> None:
         """Raises the error of a step that is not finite, and says where."""
         run, step = self._run, self._step
-        where = first_not_finite(
-            self._state,
-            TrainStep(self._state, run.network, run.config.train, self._plan),
-            run.network,
-            self._batches(),
-            microbatches=run.config.train.microbatches,
-            strategy=self._strategy,
-        )
+        with device_errors("looking for where it diverged"):
+            where = first_not_finite(
+                self._state,
+                TrainStep(
+                    self._state, run.network, run.config.train, self._plan
+                ),
+                run.network,
+                self._batches(),
+                microbatches=run.config.train.microbatches,
+                strategy=self._strategy,
+            )
         rate = float(learning_rate(self._plan, tf.constant(step)).numpy())
+        # An error of saving comes first.
+        self._checkpoints.wait()
         kept = "nothing is saved yet"
         if self.saved:
             kept = f"the checkpoint of step {self.saved} is good"

@@ -74,6 +74,8 @@ class Metrics:
         top5: The same.
         images_per_second: Trained on, evaluation not counted.
         input_wait_seconds: That the devices waited for images.
+        raw_top1: Of the weights as they are trained; None where nobody looked.
+        raw_top5: The same.
     """
 
     step: int
@@ -85,6 +87,8 @@ class Metrics:
     top5: float
     images_per_second: float
     input_wait_seconds: float
+    raw_top1: float | None = None
+    raw_top5: float | None = None
 
 
 class ModelDir:
@@ -143,6 +147,10 @@ class ModelDir:
     def result(self) -> dict[str, Any] | None:
         """The final figures, or None where the run has not ended."""
         return self._read_json("result.json", "result of a run")
+
+    def has_report(self) -> bool:
+        """Whether `report.html` is there."""
+        return bool(tf.io.gfile.exists(self.join("report.html")))
 
     def imported(self) -> dict[str, Any] | None:
         """The account of an import, or None where nothing was imported."""

@@ -75,10 +75,20 @@ def plan(config: Config, train_images: int) -> Plan:
     Args:
         config: What was decided.
         train_images: Images of the training split.
+
+    Raises:
+        InputError: The learning rate would rise where it must fall.
     """
     train = config.train
     steps_per_epoch = train_images / train.batch
     steps = max(1, round(train.epochs * steps_per_epoch))
+    peak = train.learning_rate_per_256 * train.batch / IMAGES_PER_LEARNING_RATE
+    if train.schedule == "poly" and train.poly_end >= peak:
+        raise InputError(
+            f"train.poly_end {train.poly_end} must be below {peak:g}, the "
+            "learning rate that train.schedule 'poly' falls from; it does not "
+            "grow with the batch"
+        )
     return Plan(
         steps_per_epoch=steps_per_epoch,
         steps=steps,
@@ -86,9 +96,7 @@ def plan(config: Config, train_images: int) -> Plan:
             int(train.warmup_epochs * steps_per_epoch),
             int(LONGEST_WARMUP * steps),
         ),
-        learning_rate=train.learning_rate_per_256
-        * train.batch
-        / IMAGES_PER_LEARNING_RATE,
+        learning_rate=peak,
         schedule=train.schedule,
         decay_steps=train.decay_epochs * steps_per_epoch,
         decay_factor=train.decay_factor,
@@ -110,7 +118,7 @@ def replica_share(config: Config, replicas: int) -> int:
     blocks = replicas * train.microbatches
     pairs = 2 if config.data.mixup or config.data.cutmix else 1
     if train.batch % (blocks * pairs):
-        among = f"{replicas} replicas"
+        among = "1 replica" if replicas == 1 else f"{replicas} replicas"
         if train.microbatches > 1:
             among += f" x {train.microbatches} microbatches"
         if pairs > 1:

@@ -104,9 +104,15 @@ def agreed(strategy: tf.distribute.Strategy, asked: bool) -> bool:
     """
     if _processes(strategy) == 1:
         return asked
-    with device_errors("asking the other hosts"):
+    with device_errors("asking the other hosts", shared=True):
         flags = strategy.run(tf.identity, args=(tf.constant(float(asked)),))
         return float(strategy.reduce("SUM", flags, axis=None)) > 0
+
+
+def is_shared(strategy: tf.distribute.Strategy) -> bool:
+    """Whether other hosts or a TPU take part, which may go away."""
+    on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+    return on_tpu or _processes(strategy) > 1
 
 
 def without_others(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -17,16 +18,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.training.metadata import (
+    SECONDS,
+    ask_metadata,
+    metadata_host,
+)
 
 # Together below half a minute. They bound questions, never a start: a pod may
 # take as long as it does.
-METADATA_SECONDS = 3.0
 LOOKUP_SECONDS = 10.0
 CONNECT_SECONDS = 10.0
 
 TPU_PORT = 8470
-# metadata.google.internal, without a lookup that may stall elsewhere.
-_METADATA = "169.254.169.254"
 # TPU v2 to v4, and those since.
 _DEVICES = ("accel*", "vfio/[0-9]*")
 # From here on, importing tensorflow-tpu 2.20 aborts.
@@ -98,24 +101,19 @@ def ask_project_and_zone(name: str) -> tuple[str, str]:
     Raises:
         RunError: This is no machine of Google Cloud, or it does not say.
     """
-    host = (
-        os.environ.get("GCE_METADATA_HOST")
-        or os.environ.get("GCE_METADATA_IP")
-        or _METADATA
-    )
     try:
         project, zone = within(
-            2 * METADATA_SECONDS,
+            2 * SECONDS,
             lambda: (
-                _ask_metadata(host, "project/project-id"),
-                _ask_metadata(host, "instance/zone"),
+                ask_metadata("project/project-id"),
+                ask_metadata("instance/zone"),
             ),
         )
     except (OSError, http.client.HTTPException) as error:
         raise RunError(
             f"--tpu={name}: cannot ask Google Cloud for a TPU of that name "
-            f"(the metadata server {host}: {_why(error)}); on a TPU VM use "
-            "--tpu=local, elsewhere --tpu=grpc://ADDRESS"
+            f"(the metadata server {metadata_host()}: {_why(error)}); on a TPU "
+            "VM use --tpu=local, elsewhere --tpu=grpc://ADDRESS"
         ) from None
     return project, zone.rpartition("/")[2]
 
@@ -162,8 +160,8 @@ def _missing_wheel() -> str:
     version = _version("libtpu")
     if not version:
         return f"libtpu is not installed; {INSTALL}"
-    parts = tuple(int(part) for part in version.split(".")[:3])
-    if parts >= _LIBTPU_BELOW:
+    numbers = [int(number) for number in re.findall(r"\d+", version)]
+    if tuple(numbers[:3]) >= _LIBTPU_BELOW:
         return (
             f"libtpu {version} does not go with this TensorFlow; "
             "pip install libtpu==0.0.21"
@@ -237,23 +235,6 @@ def _silence(host: str, port: int) -> str:
     finally:
         channel.close()
     return ""
-
-
-def _ask_metadata(host: str, what: str) -> str:
-    # No urllib: a proxy of the environment's knows nothing of this machine.
-    connection = http.client.HTTPConnection(host, timeout=METADATA_SECONDS)
-    try:
-        connection.request(
-            "GET",
-            f"/computeMetadata/v1/{what}",
-            headers={"Metadata-Flavor": "Google"},
-        )
-        answer = connection.getresponse()
-        if answer.status != http.client.OK:
-            raise http.client.HTTPException(f"{answer.status} {answer.reason}")
-        return answer.read().decode().strip()
-    finally:
-        connection.close()
 
 
 def _why(error: Exception) -> str:

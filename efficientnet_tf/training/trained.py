@@ -154,7 +154,7 @@ def load_trained(
     folder = {"last": directory.checkpoints, "best": directory.best}[checkpoint]
     path = latest(folder)
     if path is None:
-        raise InputError(f"{model_dir} has no checkpoint in {folder} yet")
+        raise InputError(f"{model_dir} has no checkpoint in {folder}")
     # The weights fit no other network, but pixels may reach it another way.
     network = replace(run_config(model_dir), data=config.data).network()
     names = _labels(directory, network, config, labels)

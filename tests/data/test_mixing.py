@@ -63,7 +63,7 @@ def test_cutmix_pastes_a_rectangle() -> None:
         assert np.abs(np.diff(rows.astype(int))).sum() <= 2
 
 
-@pytest.mark.parametrize("alpha", [0.2, 1.0])
+@pytest.mark.parametrize("alpha", [0.001, 0.2, 1.0, 8.0])
 def test_shares_are_beta_distributed(alpha: float) -> None:
     kept = []
     for number in range(40):

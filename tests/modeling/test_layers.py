@@ -162,7 +162,7 @@ def test_two_replicas_share_statistics(
 
 def drawn(seed: int, name: str, step: int) -> np.ndarray:
     with announced(Moment(seed, tf.constant(step, tf.int64))):
-        return replica_uniform(name, tf.constant(SHAPE)).numpy()
+        return replica_uniform(name, SHAPE[0], SHAPE[1:]).numpy()
 
 
 def test_numbers_depend_on_seed_name_and_step_only() -> None:
@@ -181,7 +181,7 @@ def test_numbers_depend_on_seed_name_and_step_only() -> None:
 def test_a_layer_outside_a_step_gets_no_numbers() -> None:
     assert present_moment() is None
     with pytest.raises(RuntimeError, match="block2b_drop"):
-        replica_uniform("block2b_drop", tf.constant(SHAPE))
+        replica_uniform("block2b_drop", SHAPE[0], SHAPE[1:])
 
 
 def test_the_announcement_ends_with_its_step() -> None:
@@ -191,17 +191,36 @@ def test_the_announcement_ends_with_its_step() -> None:
     assert present_moment() is None
 
 
+# A number an example, as for drop-path; a count that four divides, as for
+# dropout; and one that it does not.
+EACH = [(1, 1, 1), (1280,), (5, 5, 3)]
+
+
+@pytest.mark.parametrize("each", EACH)
 def test_two_replicas_draw_what_one_would(
-    mirrored: tf.distribute.Strategy,
+    mirrored: tf.distribute.Strategy, each: tuple[int, ...]
 ) -> None:
     def step(rows: tf.Tensor) -> tf.Tensor:
         del rows
         with announced(Moment(3, tf.constant(5))):
-            return replica_uniform("drop", tf.constant([2, *SHAPE[1:]]))
+            return replica_uniform("drop", tf.constant(2), each)
 
     with announced(Moment(3, tf.constant(5))):
-        expected = replica_uniform("drop", tf.constant(SHAPE))
+        expected = replica_uniform("drop", 4, each)
+    # The generator has 2**23 numbers, some of which come twice.
+    assert len(np.unique(expected)) > 0.99 * expected.shape.num_elements()
     close(on_each(mirrored, step), expected, atol=0)
+
+
+@pytest.mark.parametrize("each", EACH)
+def test_microbatches_draw_what_the_batch_would(each: tuple[int, ...]) -> None:
+    with announced(Moment(3, tf.constant(5))):
+        expected = replica_uniform("drop", 6, each)
+    found = []
+    for part in range(3):
+        with announced(Moment(3, tf.constant(5), tf.constant(part), 3)):
+            found.append(replica_uniform("drop", 2, each))
+    close(tf.concat(found, 0), expected, atol=0)
 
 
 def dropped(layer: Dropout, step: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -129,7 +129,6 @@ def test_batch_norm_does_not_shrink(optimizer: str) -> None:
 def test_lars_equals_its_formula(name: str, adapts: bool) -> None:
     # The original: eta 0.001, momentum 0.9, weight decay 1e-5 here 0.01.
     config = TrainConfig(optimizer="lars", lars_weight_decay=0.01)
-    # Rates of a large batch.
     weight, buffer = START.astype(np.float64), 0.0
     expected = []
     for gradient, rate in zip(GRADIENTS.astype(np.float64), RATES, strict=True):

@@ -134,6 +134,7 @@ class _Metadata(BaseHTTPRequestHandler):
         }
         assert self.headers["Metadata-Flavor"] == "Google"
         self.send_response(200)
+        self.send_header("Metadata-Flavor", "Google")
         self.end_headers()
         self.wfile.write(words[self.path].encode())
 
