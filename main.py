@@ -112,10 +112,7 @@ def train(given: flags.FlagValues) -> None:
     title = report.run_title(result)
     if "files" in result:
         print(f"{run.path} is finished", file=sys.stderr)
-        if (
-            not Path(run.join("report.html")).is_file()
-            and "://" not in run.path
-        ):
+        if not run.has_report():
             _report(run.path, without_others(strategy))
     else:
         try:

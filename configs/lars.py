@@ -5,19 +5,16 @@ r"""B2 and B5 on ImageNet with very large batches, in about an hour.
 
 "Training EfficientNets at Supercomputer Scale: 83% ImageNet Top-1 Accuracy in
 One Hour" (arXiv 2011.00071): LARS, a long warm-up, a polynomial fall, and batch
-norm over groups of cores. All else as in configs/imagenet.py.
+norm over groups of cores (here by the original's rule for all its optimizers;
+its own LARS path had groups of 128 images). All else as in configs/imagenet.py.
+Rates and warm-ups are from notes on the paper's table, not from the paper
+itself: check them before a long run.
 
 Hardware: 1,024 cores of TPU v3 for batch 65536, on which b5 took 1 h 4 min.
 
-Published top-1, not measured here (b5-65536 and its hour from the abstract, the
-others as they are remembered of the paper's table, so check before quoting):
-
-    batch     16384   32768   65536
-    b2         79.5    79.7
-    b5         83.3    83.2    83.0
-
-With AutoAugment B2 and B5 reach 80.1 and 83.6 at batch 4096, without it 79.8
-and 83.1 (the original's README), so these were most likely trained with it; the
+Published, not measured here: 83 % top-1 for b5-65536 (the abstract). With
+AutoAugment B2 and B5 reach 80.1 and 83.6 at batch 4096, without it 79.8 and
+83.1 (the original's README), so that was most likely trained with it; the
 project has neither it nor RandAugment. Without LARS, batch 32768 gave 40.3
 (tensorflow/tpu#571).
 """

@@ -15,6 +15,7 @@ from edgetpu.quiet import quiet
 from edgetpu.run import Runner
 from edgetpu.samples import to_uint8
 from efficientnet_tf.data.preprocess import normalize
+from efficientnet_tf.errors import RunError
 from efficientnet_tf.networks import Network
 
 # The newest version of each operator that edgetpu_compiler 16.0 reads. It was
@@ -119,9 +120,18 @@ def compare(
 
     Raises:
         ValueError: There are no examples.
+        RunError: The file cannot be run, as where the scales of its numbers
+            are beyond what int8 arithmetic takes.
     """
-    with quiet():
-        runner = Runner(content, threads=os.cpu_count())
+    try:
+        with quiet():
+            runner = Runner(content, threads=os.cpu_count())
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise RunError(
+            f"the int8 network cannot be run ({reason}); the weights may be "
+            "far too large, as after a training that went wrong"
+        ) from error
     labels: list[np.ndarray] = []
     floats: list[np.ndarray] = []
     ints: list[int] = []
