@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,18 +13,16 @@ import tensorflow as tf
 
 from efficientnet_tf.errors import TEMPORARY, InputError, RunError, Stopped
 from efficientnet_tf.networks import totals
-from efficientnet_tf.progress import Advance, progress, training_note
-from efficientnet_tf.training.batches import host_batches, training_batches
+from efficientnet_tf.training.batches import training_batches
 from efficientnet_tf.training.checkpoints import Checkpoints
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.divergence import first_not_finite
 from efficientnet_tf.training.evaluation import Evaluator, Scores, figures
-from efficientnet_tf.training.events import Events
 from efficientnet_tf.training.failures import WorkerGone, device_errors
 from efficientnet_tf.training.initial import check_source, load_initial
-from efficientnet_tf.training.input_grid import SHOWN
+from efficientnet_tf.training.journal import Journal
 from efficientnet_tf.training.lease import Lease
-from efficientnet_tf.training.model_dir import Metrics, ModelDir, mean_pace
+from efficientnet_tf.training.model_dir import ModelDir, mean_pace
 from efficientnet_tf.training.plan import Plan, norm_group, plan, replica_share
 from efficientnet_tf.training.profiling import Profile, ProfileSteps
 from efficientnet_tf.training.run import Run, open_run
@@ -133,23 +130,6 @@ def _claimed(run: Run, strategy: tf.distribute.Strategy) -> Iterator[Lease]:
         yield lease
 
 
-@dataclass(frozen=True)
-class _Going:
-    """How training went since the last note.
-
-    Attributes:
-        loss: The mean one.
-        images_per_second: Evaluation not counted.
-        waited_seconds: That the devices waited for images.
-        input_wait_share: What share of the time that is.
-    """
-
-    loss: float
-    images_per_second: float
-    waited_seconds: float
-    input_wait_share: float
-
-
 class _Training:
     """A run on its devices."""
 
@@ -185,6 +165,9 @@ class _Training:
             batch=run.config.evaluate.batch,
             strategy=strategy,
         )
+        self._journal = Journal(
+            run, self._plan, self._state, writes=self._chief
+        )
         # Of the last evaluation, and the step that it was of.
         self._scores: Scores | None = None
         self._scored = -1
@@ -214,48 +197,27 @@ class _Training:
             report = str(load_initial(self._state, self._run))
             if self._chief:
                 print("; ".join(report.splitlines()), file=sys.stderr)
-        if self._chief:
-            self._lease.check()
-            if not resumed and self._run.model_dir.metrics():
-                print(
-                    f"{self._run.model_dir.path} has lost its checkpoints: "
-                    "it begins anew, from step 0",
-                    file=sys.stderr,
-                )
-            self._run.model_dir.keep_metrics_until(self._last_noted())
+        self._lease.check()
+        self._journal.take_back(resumed=resumed)
 
     def finish(self, profile: Profile) -> dict[str, Any]:
         """Trains until the planned steps are done; returns final figures."""
-        run, planned = self._run, self._plan
-        profile.check(planned.steps)
-        tensorboard = run.model_dir.tensorboard
-        with ExitStack() as stack:
-            events, advance = None, _unseen
-            if self._chief:
-                events = stack.enter_context(
-                    Events(tensorboard, self._last_noted())
-                )
-                self._begin_events(events)
-                advance = stack.enter_context(
-                    progress(run.network.name, planned.steps, self._step)
-                )
-            self._train_steps(profile, events, advance)
+        with self._journal as journal:
+            self._train_steps(profile)
             self._checkpoints.wait()
             scores = self._scores
             if scores is None or self._scored != self._step:
                 scores = self._evaluate(self._state.averaged)
             result = self._result(scores)
-            if events:
-                events.ended(self._step, scores)
-                self._lease.check()
-                run.model_dir.write_result(result)
+            journal.ended(scores)
+            self._lease.check()
+            if self._chief:
+                self._run.model_dir.write_result(result)
         if stop := self._asked_to_stop():
             raise Stopped(stop.reason, stop.exit_code, self.saved)
         return result
 
-    def _train_steps(
-        self, profile: Profile, events: Events | None, advance: Advance
-    ) -> None:
+    def _train_steps(self, profile: Profile) -> None:
         run, planned = self._run, self._plan
         call = make_train_call(
             self._state, run.network, run.config.train, planned, self._strategy
@@ -266,7 +228,7 @@ class _Training:
         with device_errors("tracing the training step", shared=self._shared):
             call.get_concrete_function(batches, tf.constant(1))
         # A run that was stopped in a hurry left this for now.
-        self._evaluate_and_save(events)
+        self._evaluate_and_save()
         while self._step < planned.steps:
             self._stop_if_asked()
             step = self._step
@@ -276,17 +238,9 @@ class _Training:
             profile.after(self._step)
             if self._step < stop:
                 self._diverged()
-            going = self._going()
-            self._report(events, going)
+            self._journal.trained()
             self._stop_if_asked()
-            self._evaluate_and_save(events)
-            note = training_note(
-                loss=going.loss,
-                images_per_second=going.images_per_second,
-                input_wait_share=going.input_wait_share,
-                top1=self._scores.top1 if self._scores else None,
-            )
-            advance(self._step, note)
+            self._evaluate_and_save()
 
     def _batches(self) -> Iterator[Any]:
         """Batches from the present step on."""
@@ -335,7 +289,7 @@ class _Training:
             return None
         return stop or _ANOTHER_HOST
 
-    def _evaluate_and_save(self, events: Events | None) -> None:
+    def _evaluate_and_save(self) -> None:
         """Does what is due at this step and was not done before.
 
         What is noted comes before the checkpoint: a process that dies in
@@ -344,8 +298,7 @@ class _Training:
         step = self._step
         if step == 0:
             return
-        noted = int(self._state.loss_count.numpy()) == 0
-        if self._plan.evaluates(step) and not noted:
+        if self._plan.evaluates(step) and not self._journal.is_evaluated:
             self._scores = scores = self._evaluate(self._state.averaged)
             self._scored = step
             raw = None
@@ -354,10 +307,8 @@ class _Training:
                 raw = self._evaluate(self._state.model)
             self._lease.check()
             with device_errors(f"saving step {step}"):
-                self._note(scores, raw)
+                self._journal.evaluated(scores, raw)
                 self._checkpoints.save_if_best(scores.top1)
-            if events:
-                events.evaluation(step, averaged=scores, raw=raw)
         if self._plan.saves(step):
             with device_errors(f"saving step {step}"):
                 self._save()
@@ -365,80 +316,6 @@ class _Training:
     def _save(self) -> None:
         self._lease.check()
         self._checkpoints.save()
-
-    def _last_noted(self) -> int:
-        """The newest step whose line of metrics stays.
-
-        A run that was stopped where an evaluation is due is evaluated when it
-        goes on, perhaps for the second time.
-        """
-        noted = int(self._state.loss_count.numpy()) == 0
-        return self._step if noted else self._step - 1
-
-    def _going(self) -> _Going:
-        state = self._state
-        steps = int(state.loss_count.numpy())
-        seconds = float(state.seconds.numpy())
-        waited = float(state.waited_seconds.numpy())
-        return _Going(
-            loss=float(state.loss_sum.numpy()) / steps,
-            images_per_second=steps * self._run.config.train.batch / seconds,
-            waited_seconds=waited,
-            input_wait_share=min(1.0, waited / seconds),
-        )
-
-    def _rate(self) -> float:
-        """The learning rate of the last step."""
-        last = tf.constant(self._step - 1)
-        return float(learning_rate(self._plan, last).numpy())
-
-    def _report(self, events: Events | None, going: _Going) -> None:
-        if events:
-            events.training(
-                self._step,
-                loss=going.loss,
-                learning_rate=self._rate(),
-                gradient_norm=float(self._state.gradient_norm.numpy()),
-                images_per_second=going.images_per_second,
-                input_wait_share=going.input_wait_share,
-            )
-
-    def _note(self, scores: Scores, raw: Scores | None) -> None:
-        """Adds a line of metrics and starts counting anew."""
-        state, step, going = self._state, self._step, self._going()
-        if self._chief:
-            self._run.model_dir.add_metrics(
-                Metrics(
-                    step=step,
-                    epoch=step / self._plan.steps_per_epoch,
-                    loss=going.loss,
-                    learning_rate=self._rate(),
-                    gradient_norm=float(state.gradient_norm.numpy()),
-                    top1=scores.top1,
-                    top5=scores.top5,
-                    images_per_second=going.images_per_second,
-                    input_wait_seconds=going.waited_seconds,
-                    raw_top1=raw.top1 if raw else None,
-                    raw_top5=raw.top5 if raw else None,
-                )
-            )
-        state.loss_sum.assign(0.0)
-        for count in (state.loss_count, state.seconds, state.waited_seconds):
-            count.assign(tf.zeros_like(count))
-
-    def _begin_events(self, events: Events) -> None:
-        """Shows what was decided, and at the start what the network sees."""
-        run = self._run
-        events.hparams(run.config)
-        if self._step:
-            return
-        alone = tf.distribute.InputContext(
-            num_replicas_in_sync=self._strategy.num_replicas_in_sync
-        )
-        first = host_batches(run, alone, start=0, dtype=tf.float32).take(1)
-        with device_errors("reading the first images"):
-            images, targets = next(first.as_numpy_iterator())
-        events.inputs(images[:SHOWN], targets[:SHOWN], run.dataset.labels)
 
     def _diverged(self) -> None:
         """Raises the error of a step that is not finite, and says where."""
@@ -488,7 +365,3 @@ class _Training:
             "devices": describe_devices(self._strategy),
             "precision": self._policy,
         }
-
-
-def _unseen(done: int, note: str = "") -> None:
-    """Progress of a host that does not speak."""

@@ -244,10 +244,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     train(tuning, whole)
     after_call = loop._Training._evaluate_and_save
 
-    def stopping(self, events):
+    def stopping(self):
         if self._step >= stop:
             raise Stop
-        after_call(self, events)
+        after_call(self)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop._Training, "_evaluate_and_save", stopping)

@@ -17,6 +17,7 @@ from efficientnet_tf.errors import InputError, RunError, Stopped
 from efficientnet_tf.training import loop
 from efficientnet_tf.training.batches import training_batches
 from efficientnet_tf.training.config_files import override
+from efficientnet_tf.training.journal import Journal
 from efficientnet_tf.training.loop import train
 from efficientnet_tf.training.model_dir import ModelDir, mean_pace
 from efficientnet_tf.training.run import open_run
@@ -122,10 +123,10 @@ def test_a_run_that_failed_goes_on_as_an_uninterrupted_one(
 
     after_call = loop._Training._evaluate_and_save
 
-    def stopping(self, events):
+    def stopping(self):
         if self._step >= stop:
             raise Stop
-        after_call(self, events)
+        after_call(self)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop._Training, "_evaluate_and_save", stopping)
@@ -141,15 +142,15 @@ def test_a_run_that_was_asked_to_stop_goes_on_as_an_uninterrupted_one(
 ):
     """Where an evaluation is due, between two, and at the very end."""
     path = str(tmp_path / "stopped")
-    report = loop._Training._report
+    trained = Journal.trained
 
-    def asked(self, events, going):
-        report(self, events, going)
-        if self._step == stop:
+    def asked(self):
+        trained(self)
+        if int(self._state.step.numpy()) == stop:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Training, "_report", asked)
+        patch.setattr(Journal, "trained", asked)
         with pytest.raises(Stopped, match=f"SIGTERM: saved at step {stop}; "):
             train(config, path)
     assert tf.train.latest_checkpoint(f"{path}/checkpoints").endswith(
