@@ -12,7 +12,7 @@ itself: check them before a long run.
 
 Hardware: 1,024 cores of TPU v3 for batch 65536, on which b5 took 1 h 4 min.
 
-Published, not measured here: 83 % top-1 for b5-65536 (the abstract). With
+Published top-1, not measured here: 83 % for b5-65536 (the abstract). With
 AutoAugment B2 and B5 reach 80.1 and 83.6 at batch 4096, without it 79.8 and
 83.1 (the original's README), so that was most likely trained with it; the
 project has neither it nor RandAugment. Without LARS, batch 32768 gave 40.3

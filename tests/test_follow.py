@@ -106,7 +106,7 @@ def test_a_checkpoint_that_goes_away_is_left_out(run, capsys):
         if file.name.split(".")[0] != f"step-{first['step']}":
             file.unlink()
     assert list(lines) == []
-    assert "is gone" in capsys.readouterr().err
+    assert "was removed before it could be evaluated" in capsys.readouterr().err
     assert len(log(run).read_text().splitlines()) == 1
 
 

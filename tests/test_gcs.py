@@ -92,6 +92,7 @@ def imported(
     return folder
 
 
+@pytest.mark.slow
 def test_an_import_is_that_of_local_files(
     gcs: LocalGcs,
     imported: Path,

@@ -76,6 +76,7 @@ def test_of_some_that_begin_together_one_holds(
     assert "lease.json" not in gcs.list(address)
 
 
+@pytest.mark.slow
 def test_one_that_sleeps_too_long_loses_it(gcs: LocalGcs, start: Start) -> None:
     address = "gs://bucket/asleep"
     first = start(address)
@@ -92,6 +93,7 @@ def test_one_that_sleeps_too_long_loses_it(gcs: LocalGcs, start: Start) -> None:
     assert not is_lost(second)
 
 
+@pytest.mark.slow
 def test_a_beat_that_fails_is_made_up_for(gcs: LocalGcs, start: Start) -> None:
     address = "gs://bucket/beats"
     first = start(address)

@@ -126,6 +126,8 @@ def test_the_run_leaves_what_it_should(run):
         "top5",
         "images_per_second",
         "input_wait_seconds",
+        "raw_top1",
+        "raw_top5",
     }
     assert len(lines) == 5
     assert all(set(json.loads(line)) == keys for line in lines)

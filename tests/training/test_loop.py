@@ -111,7 +111,7 @@ def check_same_run(path, expected):
     )
 
 
-@pytest.mark.parametrize("stop", [5, 8])
+@pytest.mark.parametrize("stop", [pytest.param(5, marks=pytest.mark.slow), 8])
 def test_a_run_that_failed_goes_on_as_an_uninterrupted_one(
     config, whole, tmp_path, monkeypatch, stop
 ):
@@ -136,7 +136,9 @@ def test_a_run_that_failed_goes_on_as_an_uninterrupted_one(
     check_same_run(path, whole[0])
 
 
-@pytest.mark.parametrize("stop", [5, 8, 15])
+@pytest.mark.parametrize(
+    "stop", [5, pytest.param(8, marks=pytest.mark.slow), 15]
+)
 def test_a_run_that_was_asked_to_stop_goes_on_as_an_uninterrupted_one(
     config, whole, tmp_path, monkeypatch, stop
 ):

@@ -99,6 +99,7 @@ def test_without_averages_the_frozen_part_stays_too(tuning, source, tmp_path):
         assert np.array_equal(value, began[name]) == frozen, name
 
 
+@pytest.mark.slow
 def test_two_replicas_freeze_as_one_does(tuning, source, tmp_path, mirrored):
     frozen = override(tuning, ["train.freeze=stage1"])
     alone, both = str(tmp_path / "alone"), str(tmp_path / "both")

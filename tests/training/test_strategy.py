@@ -391,7 +391,7 @@ def work():
                                axis=None)
 
     for step in range(1000):
-        with device_errors(f"training after step {step}"):
+        with device_errors(f"training after step {step}", shared=True):
             add()
         if step == 3 and not is_chief(strategy):
             os._exit(9)
