@@ -5,6 +5,12 @@
 
 The 32-pixel pictures are enlarged to 64, since the network divides the side
 of its input by 32.
+
+Hardware: a CPU; five epochs of 10,000 images take about twenty minutes on two
+cores.
+
+Measured on 10,000 + 2,000 images of CIFAR-10: top-1 0.367 (averaged weights).
+No published figure belongs to it: it is a demonstration, not a recipe to quote.
 """
 
 from efficientnet_tf.training.config import (

@@ -4,6 +4,9 @@
     python main.py --config=configs/digits.py
 
 The data ships with scikit-learn: 1,437 images to train on, 360 held out.
+
+Hardware: a CPU; about two minutes on two cores. Measured: top-1 0.989 (averaged
+weights). No published figure belongs to it.
 """
 
 from efficientnet_tf.training.config import (
