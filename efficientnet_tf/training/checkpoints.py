@@ -123,7 +123,10 @@ class Checkpoints:
 
     @property
     def saved(self) -> int | None:
-        """Step of the newest checkpoint that is on disk; None for none."""
+        """Step of the newest checkpoint that is on disk; None for none.
+
+        Where another host writes, the newest that it was to write.
+        """
         return self._saved
 
     def save(self) -> None:
@@ -159,6 +162,9 @@ class Checkpoints:
 
     def _save(self, which: Which) -> None:
         if not self._managers:
+            # The host that writes does so at the same step.
+            if which == "last":
+                self._saved = int(self._state.step.numpy())
             return
         for other, future in tuple(self._writing.items()):
             if other == which or future.done():
