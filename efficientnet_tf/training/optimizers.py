@@ -63,7 +63,7 @@ class Optimizer(ABC):
             rate = learning_rate
             if is_of_head(weight.path):
                 rate *= self._config.head_learning_rate_factor
-            self._update(weight, gradient, rate, step)
+            self._update(weight, gradient, rate)
 
     @abstractmethod
     def _update(
@@ -71,7 +71,6 @@ class Optimizer(ABC):
         weight: keras.Variable,
         gradient: tf.Tensor,
         rate: tf.Tensor,
-        step: tf.Tensor,
     ) -> None:
         """Changes one weight."""
 
@@ -94,7 +93,6 @@ class RMSProp(Optimizer):
         weight: keras.Variable,
         gradient: tf.Tensor,
         rate: tf.Tensor,
-        step: tf.Tensor,
     ) -> None:
         tf.raw_ops.ResourceApplyRMSProp(
             var=weight.value.handle,
@@ -118,7 +116,6 @@ class Momentum(Optimizer):
         weight: keras.Variable,
         gradient: tf.Tensor,
         rate: tf.Tensor,
-        step: tf.Tensor,
     ) -> None:
         tf.raw_ops.ResourceApplyMomentum(
             var=weight.value.handle,
@@ -137,7 +134,6 @@ class Sgd(Optimizer):
         weight: keras.Variable,
         gradient: tf.Tensor,
         rate: tf.Tensor,
-        step: tf.Tensor,
     ) -> None:
         weight.value.assign_sub(rate * gradient)
 
@@ -157,7 +153,6 @@ class Lars(Optimizer):
         weight: keras.Variable,
         gradient: tf.Tensor,
         rate: tf.Tensor,
-        step: tf.Tensor,
     ) -> None:
         value = weight.value
         if is_kernel(weight.path):
@@ -220,17 +215,25 @@ class _OfKeras(Optimizer):
             if variable.name not in counters
         }
 
+    def apply(
+        self,
+        gradients: Sequence[tf.Tensor],
+        learning_rate: tf.Tensor,
+        step: tf.Tensor,
+    ) -> None:
+        """As `Optimizer.apply`."""
+        self._keras.done = step
+        super().apply(gradients, learning_rate, step)
+
     def _update(
         self,
         weight: keras.Variable,
         gradient: tf.Tensor,
         rate: tf.Tensor,
-        step: tf.Tensor,
     ) -> None:
         value = weight.value
         if decays(weight.path):
             value.assign_sub(value * self._config.weight_decay * rate)
-        self._keras.done = step
         self._keras.update_step(gradient, value, rate)
 
 
