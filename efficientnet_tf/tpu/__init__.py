@@ -1,0 +1,1 @@
+"""Compile for a TPU without one."""
