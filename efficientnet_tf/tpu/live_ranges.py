@@ -304,17 +304,18 @@ class _Walk:
     def _start(
         self, computation: Computation, line: Instruction, flat: Values
     ) -> Values:
-        """An asynchronous start returns its operands beside its results."""
-        left = list(flat)
+        """An asynchronous start may return its operands beside its results."""
+        passed = dict(enumerate(flat))
+        if line.opcode == "all-reduce-start":
+            passed = {}
+        elif line.opcode == "copy-start":
+            passed = {1: flat[0]}
         results: Values = []
-        arrays = line.shape.arrays
-        outputs_first = line.opcode == "copy-start"
-        for position, array in enumerate(arrays):
-            passed = outputs_first == (position == 1)
-            if left and passed and self.values[left[0]].array == array:
-                results.append(left.pop(0))
-            else:
-                results.append(self._make(computation, line, array))
+        for position, array in enumerate(line.shape.arrays):
+            value = passed.get(position)
+            if value is None or self.values[value].array != array:
+                value = self._make(computation, line, array)
+            results.append(value)
         return results
 
     def _done(
