@@ -9,7 +9,13 @@ the operation that gave the fusion its name.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -31,8 +37,8 @@ _LOSS = re.compile(r"(cross_entropy|loss)", re.I)
 # The optimizer's: clipping measures gradients with an operation `L2Loss`.
 _UPDATE = re.compile(r"(^|/)(global_norm|clip_by|Resource|Assign)")
 _GRADIENT = "gradient_tape/"
-# They pass on what others made.
-_PASSING = frozenset({"get-tuple-element", "tuple", "bitcast", "copy"})
+# They pass on what others made, whatever path they have themselves.
+_VIEWS = frozenset({"get-tuple-element", "tuple", "bitcast"})
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,8 @@ class Places:
                 self._module.computations[computation]
             )
         flow = self._flows[computation]
-        for near in (flow.readers(line), flow.read(line)):
+        sides = (flow.readers(line), flow.read(line))
+        for near in reversed(sides) if _moves(line) else sides:
             places = {self._named(each) for each in near} - {UNKNOWN}
             if len(places) == 1:
                 return places.pop()
@@ -169,33 +176,34 @@ class _Flow:
             for name in line.operands:
                 self._readers.setdefault(name, []).append(line)
 
-    def readers(self, line: Instruction) -> Iterable[Instruction]:
+    def readers(self, line: Instruction) -> Iterator[Instruction]:
         """Lines that read a line's result."""
-        found, queue, seen = [], [line.name], set()
-        while queue:
-            for each in self._readers.get(queue.pop(), ()):
-                if each.name in seen:
-                    continue
-                seen.add(each.name)
-                found.append(each)
-                if self._passes(each):
-                    queue.append(each.name)
-        return found
+        return self._beyond(lambda each: self._readers.get(each.name, ()), line)
 
-    def read(self, line: Instruction) -> Iterable[Instruction]:
+    def read(self, line: Instruction) -> Iterator[Instruction]:
         """Lines that a line reads."""
-        found, queue, seen = [], list(line.operands), set()
-        while queue:
-            each = self._lines[queue.pop()]
-            if each.name in seen:
-                continue
-            seen.add(each.name)
-            found.append(each)
-            if self._passes(each):
-                queue.extend(each.operands)
-        return found
-
-    def _passes(self, line: Instruction) -> bool:
-        return line.opcode in _PASSING or line.opcode.endswith(
-            ("-start", "-done")
+        return self._beyond(
+            lambda each: (self._lines[name] for name in each.operands), line
         )
+
+    def _beyond(
+        self,
+        near: Callable[[Instruction], Iterable[Instruction]],
+        line: Instruction,
+    ) -> Iterator[Instruction]:
+        queue, seen = [line], {line.name}
+        while queue:
+            for each in near(queue.pop()):
+                if each.name not in seen:
+                    seen.add(each.name)
+                    if each.opcode in _VIEWS or (
+                        _moves(each) and not each.op_name
+                    ):
+                        queue.append(each)
+                    else:
+                        yield each
+
+
+def _moves(line: Instruction) -> bool:
+    """It puts what another made into another place."""
+    return line.opcode == "copy" or line.opcode.endswith(("-start", "-done"))

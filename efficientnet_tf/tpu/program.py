@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from efficientnet_tf.tpu.attribution import Pass, Place, Places
+from efficientnet_tf.tpu.hlo_shapes import HBM
 from efficientnet_tf.tpu.hlo_text import Computation, Instruction, Module
 from efficientnet_tf.tpu.loops import trip_count
 
@@ -237,6 +238,8 @@ def _operand_bytes(computation: Computation, line: Instruction) -> int:
 def _moved_bytes(computation: Computation, line: Instruction) -> int:
     if line.opcode in _STILL or line.opcode.endswith("-done"):
         return 0
+    if line.opcode in ("copy-start", "slice-start"):
+        return _transferred_bytes(computation, line)
     read = sum(
         computation.by_name[name].shape.hbm_bytes
         for name in dict.fromkeys(line.operands)
@@ -245,3 +248,10 @@ def _moved_bytes(computation: Computation, line: Instruction) -> int:
         # Its result holds its operands too.
         return max(read, line.shape.hbm_bytes)
     return read + line.shape.hbm_bytes
+
+
+def _transferred_bytes(computation: Computation, line: Instruction) -> int:
+    """Bytes in HBM that a transfer in the background reads and writes."""
+    source = computation.by_name[line.operands[0]].shape.arrays[0]
+    made = line.shape.arrays[0 if line.opcode == "copy-start" else 1]
+    return made.hbm_bytes + (made.bytes if source.space == HBM else 0)

@@ -232,10 +232,10 @@ def test_costs_by_layer() -> None:
     }
     cycles = {key: cost.estimated_cycles for key, cost in costs.items()}
     assert cycles == {
-        ("block1a_se_squeeze", "forward"): 719297,
-        # A copy without a path, read by this layer alone; a fusion that is
-        # known by what is in it.
-        ("block1a_se_reduce", "forward"): 5712 + 1826 + 20,
+        # A copy without a path belongs to what made the original.
+        ("block1a_se_squeeze", "forward"): 719297 + 20,
+        # A fusion without one is known by what is in it.
+        ("block1a_se_reduce", "forward"): 5712 + 1826,
         ("block1a_se_reduce", "backward"): 6382,
         ("loss", "forward"): 9,
         ("other", "forward"): 11,
@@ -245,6 +245,34 @@ def test_costs_by_layer() -> None:
     # bf16[128,8] in, f32[8] out, in tiles of 8 by 128 and of 128.
     moved = costs["block1a_se_reduce", "backward"].moved_bytes
     assert moved == 8 * 128 * 2 + 512
+
+
+def test_a_line_without_path_belongs_to_its_only_reader() -> None:
+    text = TRAIN_STEP.replace("efficientnet-b0_1/block1a_se_squeeze_1/Mean", "")
+    text = text.replace("efficientnet-b0_1/block1a_se_reduce_1/Cast_1", "")
+    costs = by_layer(Module.parse(text), LAYERS)
+    assert (costs[0].layer, costs[0].direction) == (
+        "block1a_se_reduce",
+        "forward",
+    )
+    assert costs[0].estimated_cycles == 719297 + 20 + 1826 + 5712
+
+
+def test_transfers_move_what_they_transfer() -> None:
+    text = """HloModule m, is_scheduled=true
+
+ENTRY %main (p: f32[1024]) -> f32[1024] {
+  %p = f32[1024]{0:T(1024)} parameter(0)
+  %s = ((f32[1024]{0:T(1024)}), f32[256]{0:T(256)S(1)}, s32[]{:S(2)}) \
+slice-start(%p), slice={[0:256]}
+  %d = f32[256]{0:T(256)S(1)} slice-done(%s)
+  %c = (f32[1024]{0:T(1024)}, f32[1024]{0:T(1024)}, u32[]{:S(2)}) \
+copy-start(%p)
+  ROOT %e = f32[1024]{0:T(1024)} copy-done(%c)
+}
+"""
+    (cost,) = by_layer(Module.parse(text), LAYERS)
+    assert cost.moved_bytes == 1024 + 2 * 4096
 
 
 @pytest.mark.parametrize(
