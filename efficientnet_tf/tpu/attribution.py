@@ -27,7 +27,7 @@ from efficientnet_tf.tpu.hlo_text import (
     reachable,
 )
 
-Pass = Literal["forward", "backward", "update", "other"]
+Pass = Literal["forward", "recomputed", "backward", "update", "other"]
 
 LOSS = "loss"
 NO_LAYER = "other"
@@ -47,10 +47,10 @@ class Place:
 
     Attributes:
         layer: Name of a Keras layer, `loss`, or `other` where there is none.
-        direction: `backward` for what a gradient tape made, `forward` for the
-            rest of the layers and the loss, `update` for what belongs to
-            neither, `other` for what cannot be told. The forward pass of a
-            block that is computed a second time counts as `forward`.
+        direction: `backward` for what a gradient tape made, `recomputed` for
+            the forward pass of a block that runs again for its gradient,
+            `forward` for the rest of the layers and the loss, `update` for
+            what belongs to neither, `other` for what cannot be told.
     """
 
     layer: str
@@ -126,22 +126,36 @@ class Places:
         return UNKNOWN
 
     @cached_property
-    def _scopes(self) -> frozenset[str]:
-        """Scopes that layers are in, such as `efficientnet-b0_1`."""
-        found = set()
+    def _scopes(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Scopes that layers are in, such as `efficientnet-b0_1`.
+
+        Those of forward passes, and those that gradients are taken in.
+        """
+        forward: set[str] = set()
+        backward: set[str] = set()
         for computation in reachable(self._module, [self._module.entry]):
             for path in {each.op_name for each in computation.instructions}:
-                parts = path.removeprefix(_GRADIENT).split("/")
-                if (
-                    len(parts) > 1
-                    and {
-                        parts[1],
-                        _SUFFIX.sub("", parts[1]),
-                    }
-                    & self._layers
-                ):
-                    found.add(parts[0])
-        return frozenset(found)
+                scope, _, rest = path.removeprefix(_GRADIENT).partition("/")
+                layer = rest.partition("/")[0]
+                if {layer, _SUFFIX.sub("", layer)} & self._layers:
+                    found = backward if path.startswith(_GRADIENT) else forward
+                    found.add(scope)
+        return frozenset(forward), frozenset(backward)
+
+    @cached_property
+    def _recomputed(self) -> frozenset[str]:
+        """Scopes of blocks that run again for their gradient.
+
+        A block is called twice, and the gradient is taken in the second call
+        alone.
+        """
+        forward, backward = self._scopes
+        once = {_SUFFIX.sub("", scope) for scope in forward - backward}
+        return frozenset(
+            scope
+            for scope in forward & backward
+            if _SUFFIX.sub("", scope) in once
+        )
 
     def _named(self, line: Instruction) -> Place:
         place = self._path(line.op_name)
@@ -159,9 +173,11 @@ class Places:
     def _path(self, path: str) -> Place:
         if path not in self._paths:
             place = place_of_path(path, self._layers)
-            scope = path.removeprefix(_GRADIENT).split("/")[0]
-            if place == Place(NO_LAYER, "update") and scope in self._scopes:
+            scope = path.partition("/")[0]
+            if place == Place(NO_LAYER, "update") and scope in self._scopes[0]:
                 place = Place(NO_LAYER, "forward")
+            if place.direction == "forward" and scope in self._recomputed:
+                place = Place(place.layer, "recomputed")
             self._paths[path] = place
         return self._paths[path]
 

@@ -7,12 +7,12 @@ and what is updated in place stays where it is.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.tpu.hlo_shapes import Array
 from efficientnet_tf.tpu.hlo_text import Computation, Instruction, Module
+from efficientnet_tf.tpu.in_place import in_place
 
 # Their result is their operand, or parts of it.
 _VIEWS = frozenset(
@@ -20,7 +20,6 @@ _VIEWS = frozenset(
 )
 # Its operands were made in their places in its result.
 _JOINED = 'custom_call_target="ConcatBitcast"'
-_ALIASING = re.compile(r"\{([\d, ]*)\}: \((\d+), \{([\d, ]*)\}")
 
 Values = list[int]
 Span = tuple[int, int]
@@ -256,7 +255,7 @@ class _Walk:
         if _JOINED in line.attributes:
             for value in flat:
                 self._share(results[0], value)
-        for output, operand in _in_place(self.module, line):
+        for output, operand in in_place(self.module, line):
             if output < len(results) and operand < len(operands):
                 self._share(operands[operand][0], results[output])
         return results
@@ -347,34 +346,3 @@ def _joined(spans: list[Span]) -> tuple[Span, ...]:
         else:
             joined.append((first, last))
     return tuple(joined)
-
-
-def _in_place(module: Module, line: Instruction) -> list[tuple[int, int]]:
-    """Pairs of an output and the operand that it is written over."""
-    if line.opcode == "dynamic-update-slice":
-        return [(0, 0)]
-    pairs = []
-    if "output_to_operand_aliasing=" in line.attributes:
-        text = line.attributes.partition("output_to_operand_aliasing=")[2]
-        text = text.partition(")}")[0] + ")"
-        for match in _ALIASING.finditer(text):
-            pairs.append((int(match[1] or 0), int(match[2])))
-    if line.opcode == "fusion":
-        pairs += _updated_slices(module.called(line)[0])
-    return pairs
-
-
-def _updated_slices(body: Computation) -> list[tuple[int, int]]:
-    """Outputs of a fusion that are slices put into an operand."""
-    if "dynamic-update-slice(" not in body.text:
-        return []
-    names = body.root.operands if body.root.opcode == "tuple" else ()
-    pairs = []
-    for output, name in enumerate(names or (body.root.name,)):
-        line = body.by_name[name]
-        while line.opcode in ("bitcast", "dynamic-update-slice"):
-            updates = line.opcode == "dynamic-update-slice"
-            line = body.by_name[line.operands[0]]
-            if updates and line.opcode == "parameter":
-                pairs.append((output, int(line.argument)))
-    return pairs

@@ -34,7 +34,7 @@ class Temporary:
 
     Attributes:
         layer: Layer that fills it; `other` where that is not known.
-        direction: `forward`, `backward`, `loss`, `update` or `other`.
+        direction: As in `Place`.
         bytes: That it takes as it is laid out.
         shape: Without the layout.
         op_name: Path of the operation that fills it.

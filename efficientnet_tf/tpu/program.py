@@ -66,7 +66,7 @@ class LayerCost:
 
     Attributes:
         layer: Its name, `loss`, or `other`.
-        direction: `forward`, `backward`, `update` or `other`.
+        direction: As in `Place`.
         estimated_cycles: The compiler's estimates, added.
         moved_bytes: Operands and results in HBM of each line, padded as they
             are laid out; an estimate of our own, which takes every line to

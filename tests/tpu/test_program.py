@@ -258,6 +258,37 @@ def test_a_line_without_path_belongs_to_its_only_reader() -> None:
     assert costs[0].estimated_cycles == 719297 + 20 + 1826 + 5712
 
 
+def test_a_block_that_runs_again_for_its_gradient() -> None:
+    # As TensorFlow names the two calls of one model and its gradient.
+    paths = {
+        "piece_1/stem_conv_1/convolution": 100,
+        "other_1/add_1_1/add": 10,
+        "piece_3/stem_conv_1/convolution": 200,
+        "gradient_tape/piece_3/stem_conv_1/convolution/Filter": 400,
+        "gradient_tape/other_1/add_1_1/add": 20,
+    }
+    lines = "\n".join(
+        f"  %l{i} = f32[8]{{0:T(128)}} negate(%p), "
+        f'metadata={{op_name="{path}"}}, {_cost(cycles)}'
+        for i, (path, cycles) in enumerate(paths.items())
+    )
+    module = Module.parse(
+        "HloModule m, is_scheduled=true\n\nENTRY %main (p: f32[8]) -> s32[] {\n"
+        f"  %p = f32[8]{{0:T(128)}} parameter(0)\n{lines}\n}}\n"
+    )
+    cycles = {
+        (cost.layer, cost.direction): cost.estimated_cycles
+        for cost in by_layer(module, LAYERS)
+    }
+    assert cycles == {
+        ("stem_conv", "forward"): 100,
+        ("stem_conv", "recomputed"): 200,
+        ("stem_conv", "backward"): 400,
+        ("add_1", "forward"): 10,
+        ("add_1", "backward"): 20,
+    }
+
+
 def test_transfers_move_what_they_transfer() -> None:
     text = """HloModule m, is_scheduled=true
 
