@@ -10,6 +10,7 @@ usage: python main.py [VERB] [FLAGS]
   export            write a trained network as .keras and as int8 .tflite
   prepare           turn a folder of class folders of images into TFRecords
   describe          print a network as a table, or all networks
+  rehearse          what a TPU would make of a training, without a TPU
 
 For example:
 
@@ -19,6 +20,10 @@ For example:
   python main.py --tpu=NAME --model=efficientnet-b4 \
       --data_dir=gs://bucket/imagenet --model_dir=gs://bucket/run
       The original's recipe on a TPU.
+
+  python main.py rehearse --model=efficientnet-b4 --topology=v5e:2x4 \
+      --batch=1024
+      Whether that training fits a TPU and what it costs; minutes, no TPU.
 
   python main.py prepare --from=photos --out=records --shards=8
   python main.py --data_dir=records --model=efficientnet-lite0 \
@@ -288,6 +293,36 @@ def describe(given: flags.FlagValues) -> None:
     _show(given, tables.describe(network), tables.network_table(network))
 
 
+def rehearse(given: flags.FlagValues) -> None:
+    """Compiles a training step for a TPU that is not there."""
+    from efficientnet_tf.tpu import tables
+    from efficientnet_tf.tpu.batch_search import find_batch
+    from efficientnet_tf.tpu.rehearsal import rehearse
+    from efficientnet_tf.tpu.topology import parse_topology
+
+    if not given.topology:
+        raise InputError(
+            "rehearse: --topology is missing, such as --topology=v5e:2x4"
+        )
+    topology = parse_topology(given.topology)
+    config = override(
+        load_config(given.config) if given.config else Config(),
+        _settings(given),
+    )
+    network = config.network()
+    if not given.find_batch:
+        found = rehearse(config, network, topology, effort=given.effort)
+        _show(given, found.to_dict(), *tables.pages(found))
+        return
+    best, tried = find_batch(config, network, topology, effort=given.effort)
+    facts = {
+        "largest_batch": best and best.batch,
+        "tried": [each.to_dict() for each in tried],
+    }
+    shown = best or tried[-1]
+    _show(given, {**shown.to_dict(), **facts}, *tables.pages(shown, tried))
+
+
 class Verb(NamedTuple):
     """What the first word of a command line stands for."""
 
@@ -317,6 +352,11 @@ VERBS = {
         prepare, {"from", "out", "shards", "holdout", "seed", "json"}
     ),
     "describe": Verb(describe, {"model", "config", "set", "json"}),
+    "rehearse": Verb(
+        rehearse,
+        {"model", "config", "set", "json"}
+        | {"topology", "batch", "find_batch", "effort"},
+    ),
 }
 
 
@@ -395,6 +435,7 @@ def _settings(given: flags.FlagValues, *sections: str) -> list[str]:
         "model.name": given.model,
         "data.dir": given.data_dir,
         "train.init_from": given.init_from,
+        "train.batch": given.batch,
     }
     said = [f"{field}={value}" for field, value in short.items() if value]
     for setting in [*said, *given.set]:
@@ -516,11 +557,11 @@ def _export(
     return report.export_facts(exported.to_dict(), [keras_file], out)
 
 
-def _show(given: flags.FlagValues, facts: Any, table: Table) -> None:
+def _show(given: flags.FlagValues, facts: Any, *tables: Table) -> None:
     if given.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
-        report.console().print(table)
+        report.console().print(*tables, sep="\n")
 
 
 if __name__ == "__main__":

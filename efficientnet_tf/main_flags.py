@@ -120,5 +120,30 @@ def define_flags() -> flags.FlagValues:
         "profile_steps",
         "train: FIRST,LAST of the steps to trace for TensorBoard's profiler.",
     )
+    text(
+        "topology",
+        "rehearse: a TPU's generation and chips, such as v5e:2x4, v4:2x2x1.",
+    )
+    flags.DEFINE_integer(
+        "batch",
+        None,
+        "rehearse: images of a step, of all cores; short for train.batch.",
+        lower_bound=1,
+        flag_values=given,
+    )
+    flags.DEFINE_bool(
+        "find_batch",
+        False,
+        "rehearse: the largest batch that fits, from --batch on.",
+        flag_values=given,
+    )
+    flags.DEFINE_enum(
+        "effort",
+        "quick",
+        ["quick", "full"],
+        "rehearse: of the compiler; full as a TPU's runtime compiles, quick in "
+        "about half the time.",
+        flag_values=given,
+    )
     text("compiler", "train, export: edgetpu_compiler, if not on the PATH.")
     return given

@@ -76,6 +76,42 @@ def progress(what: str, total: int, done: int = 0) -> Iterator[Advance]:
         yield advance
 
 
+class Tick(Protocol):
+    """Keeps a sign of life moving; call it every second or so."""
+
+    def __call__(self) -> None:
+        """Shows how much time has passed."""
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Tick]:
+    """Shows the time while the block waits for what tells no progress.
+
+    Without a terminal it is a line now and then.
+
+    Args:
+        what: What it waits for, in a few words.
+    """
+    began = said = time.monotonic()
+    if sys.stderr.isatty():
+        with Console(stderr=True).status(what) as status:
+            yield lambda: status.update(
+                f"{what} | {_clock(time.monotonic() - began)}"
+            )
+        return
+
+    def tick() -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= LINE_SECONDS:
+            said = now
+            print(
+                f"{what} | {_clock(now - began)}", file=sys.stderr, flush=True
+            )
+
+    yield tick
+
+
 class _Bar(Progress):
     """A bar with its note on a line of its own, cut where the line ends."""
 

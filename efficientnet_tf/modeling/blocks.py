@@ -13,6 +13,10 @@ from efficientnet_tf.modeling.layers import BatchNorm, Dropout, Pointwise
 from efficientnet_tf.networks import Activation, Block, HeadInit
 
 BATCH_NORM_EPSILON = 1e-3
+import os
+
+EXCITED = "E" in os.environ.get("TRY", "")
+PRODUCT = "P" in os.environ.get("TRY", "")
 
 Layers = Literal["keras", "training"]
 
@@ -85,7 +89,7 @@ class Maker:
             x = self._fused(x, name, block)
         else:
             x = self._expanded_and_filtered(x, name, block, routing)
-        if block.squeeze:
+        if block.squeeze and not EXCITED:
             x = self._squeeze_excite(x, f"{name}se_", block)
         if block.projects:
             x = self._mix(x, f"{name}project_conv", block.outputs, routing)
@@ -129,10 +133,53 @@ class Maker:
     ) -> keras.KerasTensor:
         """The 1x1 expansion and the depthwise convolution of a block."""
         if block.expands:
-            x = self._mix(x, f"{name}expand_conv", block.expanded, routing)
-            x = self.norm(x, f"{name}expand_bn")
+            if PRODUCT and routing is None:
+                u = x
+                conv = self.kinds.pointwise(
+                    block.expanded,
+                    1,
+                    use_bias=False,
+                    kernel_initializer=_normal(fan_out=block.expanded),
+                    dtype=self.policy,
+                    name=f"{name}expand_conv",
+                )
+                x = conv(u)
+                from efficientnet_tf.modeling.product_norm import ProductNorm
+
+                x = ProductNorm(
+                    conv,
+                    momentum=self.momentum,
+                    epsilon=BATCH_NORM_EPSILON,
+                    dtype=self.policy,
+                    name=f"{name}expand_bn",
+                )(x, u)
+            else:
+                x = self._mix(x, f"{name}expand_conv", block.expanded, routing)
+                x = self.norm(x, f"{name}expand_bn")
             x = self.act(x, f"{name}expand_activation", block.activation)
         x = self._depthwise(x, f"{name}dwconv", block, routing)
+        if EXCITED:
+            from efficientnet_tf.modeling.squeezed_norm import (
+                SqueezedNorm,
+                Excite,
+            )
+
+            gate, scale, shift = SqueezedNorm(
+                momentum=self.momentum,
+                epsilon=BATCH_NORM_EPSILON,
+                dtype=self.policy,
+                name=f"{name}bn",
+            )(x)
+            se = f"{name}se_"
+            gate = self.conv(gate, f"{se}reduce", block.squeeze, bias=True)
+            gate = self.act(gate, f"{se}activation", block.activation)
+            gate = self.conv(gate, f"{se}expand", x.shape[-1], bias=True)
+            gate = keras.layers.Activation(
+                "sigmoid", name=f"{se}sigmoid", dtype=self.policy
+            )(gate)
+            return Excite(
+                name=f"{se}excite", dtype=self.policy, autocast=False
+            )(x, scale, shift, gate)
         x = self.norm(x, f"{name}bn")
         return self.act(x, f"{name}activation", block.activation)
 

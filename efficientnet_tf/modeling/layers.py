@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from efficientnet_tf.modeling.moment import present_moment, replica_uniform
+from efficientnet_tf.modeling.norm_groups import NormGroup, present_group
 
 
 class BatchNorm(keras.layers.BatchNormalization):
@@ -28,85 +29,50 @@ class BatchNorm(keras.layers.BatchNormalization):
         self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None
     ) -> tf.Tensor:
         """Normalises `[batch, height, width, channels]` by channel."""
+        gamma = tf.convert_to_tensor(self.gamma)
+        beta = tf.convert_to_tensor(self.beta)
         if not (training and self.trainable):
-            outputs, _ = self._fused(
+            outputs, _, _ = tf.compat.v1.nn.fused_batch_norm(
                 inputs,
+                gamma,
+                beta,
                 mean=tf.convert_to_tensor(self.moving_mean),
                 variance=tf.convert_to_tensor(self.moving_variance),
+                epsilon=self.epsilon,
                 is_training=False,
             )
             return outputs
-        context = tf.distribute.get_replica_context()
-        replicas = 1 if context is None else context.num_replicas_in_sync
-        moment = present_moment()
-        group = (moment and moment.norm_group) or replicas
-        # Whoever computes a block once more has counted it before.
-        counts = not (moment and moment.recomputing)
-        if group == 1:
-            outputs, statistics = self._fused(inputs, is_training=True)
-            if counts and replicas > 1:
-                statistics = context.all_reduce(
-                    tf.distribute.ReduceOp.MEAN, tf.stop_gradient(statistics)
-                )
+        group = present_group()
+        if group.size == 1:
+            outputs, found = fused_norm(inputs, gamma, beta, self.epsilon)
+            statistics = found[None]
         else:
-            outputs, statistics = self._shared(inputs, context, group)
-        if counts:
-            mean, variance = tf.unstack(statistics)
-            self._move(self.moving_mean, mean)
-            self._move(self.moving_variance, variance)
+            values = tf.cast(inputs, tf.float32)
+            ours, statistics = group.means(moments(values))
+            scale, shift = affine(ours, gamma, beta, self.epsilon)
+            outputs = tf.cast(values * scale + shift, inputs.dtype)
+            statistics = with_variance(statistics)
+        self._count(statistics, group)
         return outputs
 
-    def _fused(
-        self, inputs: tf.Tensor, *, is_training: bool, **statistics: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Outputs, and mean and variance of the batch as `[2, channels]`."""
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs,
-            scale=tf.convert_to_tensor(self.gamma),
-            offset=tf.convert_to_tensor(self.beta),
-            epsilon=self.epsilon,
-            is_training=is_training,
-            **statistics,
-        )
-        return outputs, tf.stack([mean, variance * _bessel(inputs)])
+    def _count(self, statistics: tf.Tensor, group: NormGroup) -> None:
+        """Moves the moving statistics by those of a batch.
 
-    def _shared(
-        self,
-        inputs: tf.Tensor,
-        context: tf.distribute.ReplicaContext,
-        group: int,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As `_fused`, normalised by what a group of replicas sees.
-
-        Each group has a row in what all replicas add up, so that one exchange
-        serves any grouping on any kind of device.
+        Args:
+            statistics: float32 `[groups, 2, channels]`, mean and variance.
+            group: Whose they are.
         """
-        values = tf.cast(inputs, tf.float32)
-        axes = [0, 1, 2]
-        # Replicas hold equal shares of the batch: the mean of means is right.
-        local = tf.stack(
-            [
-                tf.reduce_mean(values, axes),
-                tf.reduce_mean(tf.square(values), axes),
-            ]
-        )
-        groups = context.num_replicas_in_sync // group
-        ours = context.replica_id_in_sync_group // group
-        rows = tf.one_hot(ours, groups) / group
-        sums = context.all_reduce(
-            tf.distribute.ReduceOp.SUM, rows[:, None, None] * local
-        )
-        means, squares = sums[:, 0], sums[:, 1]
-        variances = tf.maximum(squares - tf.square(means), 0.0)
-        mean, variance = means[ours], variances[ours]
-        scale = self.gamma * tf.math.rsqrt(variance + self.epsilon)
-        shift = self.beta - mean * scale
-        outputs = tf.cast(values * scale + shift, inputs.dtype)
-        everyone = [tf.reduce_mean(means, 0), tf.reduce_mean(variances, 0)]
-        return outputs, tf.stack(everyone)
-
-    def _move(self, moving: keras.Variable, batch: tf.Tensor) -> None:
-        moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+        if not group.counts:
+            return
+        mean = tf.reduce_mean(tf.stop_gradient(statistics), axis=0)
+        if group.size == 1 < group.replicas:
+            mean = group.context.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
+        for moving, batch in zip(
+            (self.moving_mean, self.moving_variance),
+            tf.unstack(mean),
+            strict=True,
+        ):
+            moving.assign(moving * self.momentum + batch * (1 - self.momentum))
 
 
 class Pointwise(keras.layers.Conv2D):
@@ -157,7 +123,55 @@ class Dropout(keras.layers.Dropout):
         return inputs * tf.cast(mask, inputs.dtype)
 
 
-def _bessel(inputs: tf.Tensor) -> tf.Tensor:
-    """Factor that undoes the fused kernel's correction, (n - 1) / n."""
+def fused_norm(
+    inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A batch norm of one replica by TensorFlow's kernel.
+
+    Args:
+        inputs: `[batch, height, width, channels]`.
+        gamma: float32 `[channels]`.
+        beta: float32 `[channels]`.
+        epsilon: Added to variances.
+
+    Returns:
+        The outputs, and float32 `[2, channels]`, mean and variance.
+    """
+    outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+        inputs, gamma, beta, epsilon=epsilon, is_training=True
+    )
+    # The kernel corrects the variance that it reports, by n / (n - 1).
     count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-    return tf.maximum(count - 1.0, 1.0) / count
+    variance *= tf.maximum(count - 1.0, 1.0) / count
+    return outputs, tf.stack([mean, variance])
+
+
+def moments(values: tf.Tensor) -> tf.Tensor:
+    """Mean and mean square by channel, `[2, channels]`, of float32 NHWC."""
+    axes = [0, 1, 2]
+    squares = tf.reduce_mean(tf.square(values), axes)
+    return tf.stack([tf.reduce_mean(values, axes), squares])
+
+
+def with_variance(moments: tf.Tensor) -> tf.Tensor:
+    """`[..., 2, channels]`: the variance in place of the mean square."""
+    mean, square = tf.unstack(moments, axis=-2)
+    # Rounding may go below zero.
+    variance = tf.maximum(square - tf.square(mean), 0.0)
+    return tf.stack([mean, variance], axis=-2)
+
+
+def affine(
+    ours: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """What a batch norm multiplies by and what it adds then.
+
+    Args:
+        ours: float32 `[2, channels]`, what `moments` gives.
+        gamma: float32 `[channels]`.
+        beta: float32 `[channels]`.
+        epsilon: Added to variances.
+    """
+    mean, variance = tf.unstack(with_variance(ours))
+    scale = gamma * tf.math.rsqrt(variance + epsilon)
+    return scale, beta - mean * scale

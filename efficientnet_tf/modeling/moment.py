@@ -99,7 +99,11 @@ def replica_uniform(
     if width % _PHILOX_NUMBERS:
         blocks = replicas * moment.parts
         drawn = tf.random.stateless_uniform([blocks * examples, *each], seed)
-        return drawn[first : first + examples]
+        # Not drawn[first : first + examples]: a TPU's compiler knows the size
+        # of a slice from its bounds only where those are constants, and takes
+        # everything after it for of unknown size.
+        begin = [first, *(0 for _ in each)]
+        return tf.slice(drawn, begin, [examples, *each])
     # A wide draw begins where those of the rows before would end, and so costs
     # no more on many replicas than on one.
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops.gen_xla_ops import (
+    xla_optimization_barrier,
+)
 
 from efficientnet_tf.modeling.moment import announced, present_moment
 from efficientnet_tf.networks import Network
@@ -61,11 +65,38 @@ def _forgetting(piece: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     if moment is None:
         raise RuntimeError(f"{piece.name} is rematerialised outside a step")
     again = dataclasses.replace(moment, recomputing=True)
-    moments = iter((moment, again))
 
-    def call(inputs: tf.Tensor) -> tf.Tensor:
-        # The gradient may be asked for where no moment is announced.
-        with announced(next(moments)):
-            return piece(inputs, training=True)
+    @tf.custom_gradient
+    def call(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+        def gradient(
+            outgoing: tf.Tensor, variables: Sequence[tf.Variable] = ()
+        ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            anew, outgoing = _afresh(inputs, outgoing)
+            # The gradient may be asked for where no moment is announced.
+            with announced(again), tf.GradientTape() as tape:
+                tape.watch(anew)
+                outputs = piece(anew, training=True)
+            found, *of_variables = tape.gradient(
+                outputs, [anew, *variables], output_gradients=outgoing
+            )
+            return found, of_variables
 
-    return tf.recompute_grad(call)
+        return piece(inputs, training=True), gradient
+
+    return call
+
+
+def _afresh(
+    inputs: tf.Tensor, outgoing: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Inputs for the second time, when the gradient that needs it is there.
+
+    Nothing must take the second pass for the first, or it would be saved by
+    keeping what the first one made. `tf.recompute_grad` leaves that to an
+    arithmetic that a TPU's compiler sees through.
+    """
+    if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
+        anew, outgoing = xla_optimization_barrier([inputs, outgoing])
+        return anew, outgoing
+    with tf.control_dependencies([outgoing]):
+        return tf.identity(inputs), outgoing

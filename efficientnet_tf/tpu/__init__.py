@@ -1,1 +1,1 @@
-"""Compile for a TPU without one."""
+"""Rehearsal: what a TPU would make of a training, without a TPU."""

@@ -1,0 +1,222 @@
+"""The training step of a config, traced for a TPU and lowered to programs.
+
+Runs in a process of its own: see `pretended`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from efficientnet_tf.networks import Network
+from efficientnet_tf.tpu.pretended import (
+    as_replica,
+    one_copy_of_variables,
+    pretended_tpu,
+)
+from efficientnet_tf.tpu.refusals import Refused, refused_operators
+from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.plan import plan, replica_share
+from efficientnet_tf.training.state import TrainState, create_state
+from efficientnet_tf.training.step import TrainStep, make_train_call
+from efficientnet_tf.training.strategy import policy
+
+# What turns the traced steps into what TPUs run.
+_BRIDGE = "tf-replicated-clustering-bridge-v2"
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one replica runs at once.
+
+    Attributes:
+        name: "step"; of a step in microbatches "microbatch" and "update".
+        runs: How often in a step.
+        path: File of its HLO, a serialized HloModuleProto.
+        parameters: What each of its parameters is, by number: "images",
+            "targets", "counters", or a kind of state.
+    """
+
+    name: str
+    runs: int
+    path: str
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A training step before it meets a compiler.
+
+    Attributes:
+        programs: In the order of a step; none where some are refused.
+        refused: What no TPU takes.
+        layers: Names of the network's layers, in their order.
+        state_bytes: What stays in memory from step to step, by kind.
+        precision: Keras's dtype policy.
+        seconds: That tracing the steps took, as a training would.
+    """
+
+    programs: tuple[Program, ...]
+    refused: tuple[Refused, ...]
+    layers: tuple[str, ...]
+    state_bytes: dict[str, int]
+    precision: str
+    seconds: float
+
+
+def trace(
+    config: Config, network: Network, cores: int, images: int, folder: str
+) -> Traced:
+    """Traces a training step and lowers what a replica does in it.
+
+    Args:
+        config: The experiment.
+        network: What it trains.
+        cores: Of the TPU.
+        images: Of the training data, which only the schedules ask for.
+        folder: Where programs are written.
+    """
+    strategy = pretended_tpu(cores)
+    precision = policy(config.train.precision, strategy)
+    with one_copy_of_variables(strategy):
+        state = create_state(network, config, precision)
+    planned = plan(config, images)
+    share = replica_share(config, cores)
+    dtype = tf.as_dtype(keras.DTypePolicy(precision).compute_dtype)
+    inputs = (
+        tf.TensorSpec([share, network.pixels, network.pixels, 3], dtype),
+        tf.TensorSpec([share, network.classes]),
+    )
+    began = time.monotonic()
+    call = make_train_call(state, network, config.train, planned, strategy)
+    traced = call.get_concrete_function(
+        _batches(strategy, inputs), tf.constant(1)
+    )
+    seconds = time.monotonic() - began
+    layers = tuple(layer.name for layer in state.model.layers)
+    refused = refused_operators(traced.graph, layers)
+    if not refused:
+        refused = _refused_by_bridge(traced)
+    step = TrainStep(state, network, config.train, planned)
+    programs = ()
+    if not refused:
+        programs = tuple(
+            _lowered(strategy, state, folder, *part)
+            for part in _parts(step, config.train.microbatches, inputs)
+        )
+    return Traced(
+        programs,
+        refused,
+        layers,
+        {
+            kind: sum(map(_bytes, variables))
+            for kind, variables in _kinds(state).items()
+        },
+        precision,
+        seconds,
+    )
+
+
+def _batches(
+    strategy: tf.distribute.TPUStrategy, inputs: tuple[tf.TensorSpec, ...]
+) -> Iterator[Any]:
+    """An iterator of batches that nobody will ask for one."""
+
+    def zeros(_: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(tf.zeros(spec.shape, spec.dtype) for spec in inputs)
+
+    return iter(
+        strategy.distribute_datasets_from_function(
+            lambda context: tf.data.Dataset.range(1).map(zeros).repeat()
+        )
+    )
+
+
+def _refused_by_bridge(
+    traced: tf.types.experimental.ConcreteFunction,
+) -> tuple[Refused, ...]:
+    try:
+        tf.mlir.experimental.convert_function(traced, pass_pipeline=_BRIDGE)
+    except tf.errors.OpError as error:
+        return (Refused(None, None, " ".join(str(error).split())),)
+    return ()
+
+
+def _parts(
+    step: TrainStep, microbatches: int, inputs: tuple[tf.TensorSpec, ...]
+) -> Iterator[tuple[str, int, Callable[..., tf.Tensor], tuple[Any, ...]]]:
+    """What `make_train_call` hands to replicas, and how often."""
+    if microbatches == 1:
+        yield "step", 1, step.whole, inputs
+        return
+    part = tf.TensorSpec([], tf.int32)
+    yield "microbatch", microbatches, step.accumulate, (*inputs, part)
+    yield "update", 1, step.finish, ()
+
+
+def _lowered(
+    strategy: tf.distribute.TPUStrategy,
+    state: TrainState,
+    folder: str,
+    name: str,
+    runs: int,
+    function: Callable[..., tf.Tensor],
+    inputs: tuple[tf.TensorSpec, ...],
+) -> Program:
+    @tf.function(jit_compile=True, autograph=False)
+    def replica(number: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
+        with as_replica(strategy, number):
+            return function(*inputs)
+
+    given = tf.TensorSpec([], tf.int32), *inputs
+    concrete = replica.get_concrete_function(*given)
+    lower = replica.experimental_get_compiler_ir(*given)
+    path = os.path.join(folder, f"{name}.hlo")
+    with open(path, "wb") as file:
+        file.write(lower(stage="hlo_serialized"))
+    handles = {
+        id(_first(variable).handle): kind
+        for kind, variables in _kinds(state).items()
+        for variable in variables
+    }
+    words = ("counters", "images", "targets", "counters")
+    return Program(
+        name,
+        runs,
+        path,
+        (
+            *words[: len(given)],
+            *(
+                handles.get(id(captured), "counters")
+                for captured in concrete.captured_inputs
+            ),
+        ),
+    )
+
+
+def _kinds(state: TrainState) -> dict[str, list[tf.Variable]]:
+    """What stays from step to step."""
+    kinds = {
+        "weights": [weight.value for weight in state.model.weights],
+        "averaged weights": [weight.value for weight in state.averaged.weights],
+        "optimizer": list(state.optimizer.slots.values()),
+        "gradient sums": list(state.accumulated),
+    }
+    if state.averaged is state.model:
+        del kinds["averaged weights"]
+    return {kind: variables for kind, variables in kinds.items() if variables}
+
+
+def _first(variable: tf.Variable) -> tf.Variable:
+    """That of the first replica."""
+    return tf.distribute.get_strategy().experimental_local_results(variable)[0]
+
+
+def _bytes(variable: tf.Variable) -> int:
+    return variable.shape.num_elements() * variable.dtype.size
