@@ -35,7 +35,7 @@ class Row:
         metric: What was measured, the unit left out.
         value: Median over the rounds.
         unit: Of the value.
-        low: Lower quartile over the rounds.
+        low: Lower quartile over the rounds; None for what has no rounds.
         high: Upper quartile.
         samples: Rounds.
         peer: Another row's name; None where nothing is compared. A figure
@@ -49,9 +49,9 @@ class Row:
     metric: str
     value: float
     unit: str
-    low: float
-    high: float
-    samples: int
+    low: float | None = None
+    high: float | None = None
+    samples: int = 1
     peer: str | None = None
     ratio: float | None = None
     ratio_low: float | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from benchmarks.bounds import bound, bytes_per_image, flops_per_image
 from benchmarks.harness import Row
 from benchmarks.limits import ARITHMETIC, BANDWIDTH, PRODUCT, SUM
-from benchmarks.results import RESULTS, Result, load, number
+from benchmarks.results import RESULTS, Result, load, number, spread
 from benchmarks.train_step_worker import IMAGES
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError
@@ -32,6 +33,8 @@ EXPERIMENT_COLUMNS = (
     "kept",
 )
 PUBLISHED_COLUMNS = ("benchmark", "name", "metric", "value", "where", "source")
+
+_WIDTH = 80
 
 _INTRO = """\
 # Performance
@@ -53,7 +56,8 @@ There is no column **published**: no source is known that gives these figures
 for such a machine. One would be a row of `benchmarks/results/published.csv`.
 """
 _LIMIT = (
-    "**limit** is what no step can surpass on this machine: {flops:.2f} GFLOP "
+    "**limit** is what no step can surpass on this machine, as long as no "
+    "cache holds what a layer gives for a batch: {flops:.2f} GFLOP "
     "and at least {bytes:.0f} MB an image for {name} (see "
     "`benchmarks/bounds.py`), at {gflops:.1f} GFLOP/s and {gigabytes:.1f} "
     "GB/s; {by} decide."
@@ -175,7 +179,10 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         InputError: It has other columns, or a row has another number of them.
     """
     with path.open(newline="", encoding="utf-8") as file:
-        header, *lines = csv.reader(file)
+        rows = list(csv.reader(file))
+    if not rows:
+        raise InputError(f"{path.name} is empty; it needs {','.join(columns)}")
+    header, *lines = rows
     if tuple(header) != columns:
         raise InputError(
             f"{path.name} has the columns {','.join(header)}; it needs "
@@ -198,11 +205,11 @@ def _section(
 ) -> list[str]:
     """Text, tables, and the machine."""
     settings = ", ".join(f"{key} {v}" for key, v in result.settings.items())
-    parts = [f"{section.text}\n", f"`{result.command}`: {settings}.\n"]
+    parts = [_paragraph(section.text), f"`{result.command}`: {settings}.\n"]
     bounds: dict[str, float] = {}
     if result.benchmark == "train_step":
         said, bounds = _bounds(result, limits)
-        parts += [f"{line}\n" for line in said]
+        parts += [_paragraph(line) for line in said]
     parts.append(_figures(result, published, bounds))
     ratios = [row for row in result.rows if row.ratio is not None]
     if ratios:
@@ -270,7 +277,11 @@ def _figures(
         row = ours.get(key)
         cells = [*key, row.unit if row else ""]
         cells += [theirs.get(key, "")] if theirs else []
-        cells += [number(row.value), _spread(row)] if row else ["", ""]
+        cells += (
+            [number(row.value), spread(row.low, row.high, row.samples)]
+            if row
+            else ["", ""]
+        )
         if bounds:
             limit = bounds.get(key[0]) if key[1] == IMAGES else None
             share = f"{row.value / limit:.0%}" if row and limit else ""
@@ -286,20 +297,12 @@ def _ratios(compared: list[Row]) -> str:
             row.peer or "",
             row.metric,
             f"{row.ratio:.2f}",
-            ""
-            if row.samples == 1
-            else f"{row.ratio_low:.2f} to {row.ratio_high:.2f}",
+            spread(row.ratio_low, row.ratio_high, row.samples),
         ]
         for row in compared
     ]
     header = ["name", "peer", "metric", "ratio", "quartiles"]
     return _markdown(header, lines, left=3)
-
-
-def _spread(row: Row) -> str:
-    if row.samples == 1:
-        return ""
-    return f"{number(row.low)} to {number(row.high)}"
 
 
 def _experiments(tried: list[dict[str, str]]) -> list[str]:
@@ -315,6 +318,10 @@ def _experiments(tried: list[dict[str, str]]) -> list[str]:
         header = list(EXPERIMENT_COLUMNS)
         return [*parts, _markdown(header, lines, left=len(header))]
     return [*parts, "Nothing yet.\n"]
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, break_on_hyphens=False) + "\n"
 
 
 def _markdown(header: list[str], lines: list[list[str]], left: int) -> str:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from rich import box
 from rich.console import Console
@@ -153,9 +153,16 @@ def show(result: Result) -> None:
 
 def number(value: float) -> str:
     """Four digits, without an exponent."""
-    if value and abs(value) < 1000:
+    if abs(value) < 1000:
         return f"{value:.4g}"
     return f"{value:,.0f}"
+
+
+def spread(low: float | None, high: float | None, samples: int) -> str:
+    """Two quartiles in words; empty where there are none worth a word."""
+    if low is None or high is None or samples == 1:
+        return ""
+    return f"{number(low)} to {number(high)}"
 
 
 def _table(result: Result) -> Table:
@@ -174,18 +181,12 @@ def _table(result: Result) -> Table:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    spread = f"{number(row.low)} to {number(row.high)}"
-    cells: dict[str, Any] = {"ratio": "", "spread": ""}
-    if row.ratio is not None:
-        cells["ratio"] = f"{row.ratio:.2f}"
-    if row.ratio_low is not None and row.ratio_high is not None:
-        cells["spread"] = f"{row.ratio_low:.2f} to {row.ratio_high:.2f}"
     return (
         row.name,
         row.metric,
         f"{number(row.value)} {row.unit}",
-        spread if row.samples > 1 else "",
-        cells["ratio"],
-        cells["spread"] if row.samples > 1 else "",
+        spread(row.low, row.high, row.samples),
+        "" if row.ratio is None else f"{row.ratio:.2f}",
+        spread(row.ratio_low, row.ratio_high, row.samples),
         row.peer or "",
     )
