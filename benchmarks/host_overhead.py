@@ -18,6 +18,7 @@ import sys
 from benchmarks.harness import SECONDS, alternate, rows, timed
 from benchmarks.machine import this_machine
 from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.train_call import BARE, TrainCall, recipe
 from efficientnet_tf.command_line import run
 
 ONE_CALL, MANY_CALLS = "a step within a call", "a call of one step"
@@ -34,9 +35,6 @@ def main() -> None:
     add_flags(parser, rounds=9)
     given = parser.parse_args()
     machine = this_machine(("tensorflow", "keras"))
-    # TensorFlow is started only now, so that the load before it is seen.
-    from benchmarks.train_call import BARE, TrainCall, recipe
-
     call = TrainCall(recipe("efficientnet-lite0", 32, 1, *BARE))
     steps = given.steps
 

@@ -17,6 +17,7 @@ import sys
 from benchmarks.harness import CPU, WALL, Figures, Turn, alternate, rows, timed
 from benchmarks.machine import this_machine, usable_cores
 from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.train_call import use_threads
 from efficientnet_tf.command_line import run
 
 SIDE = 2048
@@ -30,8 +31,6 @@ UNITS = {ARITHMETIC: "GFLOP/s", BANDWIDTH: "GB/s"}
 def turns(threads: int) -> dict[str, Turn]:
     """Both measurements."""
     import tensorflow as tf
-
-    from benchmarks.train_call import use_threads
 
     use_threads(threads)
     matrix = tf.random.stateless_normal([SIDE, SIDE], (1, 2))

@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.harness import WALL, Figures, alternate, rows, timed
 from benchmarks.machine import this_machine
 from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.train_call import TrainCall, recipe
 from benchmarks.worker import fresh, serve
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import RunError
@@ -43,8 +44,6 @@ def kibibytes(field: str) -> int:
 
 def measure(given: argparse.Namespace) -> Figures:
     """Trains some steps on noise."""
-    from benchmarks.train_call import TrainCall, recipe
-
     config = recipe(given.model, given.pixels, given.batch, *WAYS[given.way])
     call = TrainCall(config)
     before = kibibytes("VmRSS")

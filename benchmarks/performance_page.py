@@ -17,7 +17,14 @@ from pathlib import Path
 from benchmarks.bounds import bound, bytes_per_image, flops_per_image
 from benchmarks.harness import Row
 from benchmarks.limits import ARITHMETIC, BANDWIDTH, PRODUCT, SUM
-from benchmarks.results import RESULTS, Result, load, number, spread
+from benchmarks.results import (
+    RESULTS,
+    Result,
+    load,
+    number,
+    ratio_spread,
+    spread,
+)
 from benchmarks.train_step_worker import IMAGES
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError
@@ -46,9 +53,10 @@ the command that measures it anew; `--save` keeps what it finds.
 All who are compared take turns in one run, each round from the other end.
 **measured** is the median of the rounds, with the quartiles beside it; a
 **ratio** is the first name's figure by the peer's, the median of the rounds'
-ratios, again with its quartiles. Figures hold for the machine that the section
-names, at the load that it names; ratios go further. **estimated** is what a
-compiler says of a program that nobody has run.
+ratios, again with its quartiles; of images per second more is better, of
+seconds and bytes less. Figures hold for the machine that the section names, at
+the load that it names; ratios go further. **estimated** is what a compiler
+says of a program that nobody has run.
 """
 
 _NOT_PUBLISHED = """\
@@ -277,11 +285,7 @@ def _figures(
         row = ours.get(key)
         cells = [*key, row.unit if row else ""]
         cells += [theirs.get(key, "")] if theirs else []
-        cells += (
-            [number(row.value), spread(row.low, row.high, row.samples)]
-            if row
-            else ["", ""]
-        )
+        cells += [number(row.value), spread(row)] if row else ["", ""]
         if bounds:
             limit = bounds.get(key[0]) if key[1] == IMAGES else None
             share = f"{row.value / limit:.0%}" if row and limit else ""
@@ -297,7 +301,7 @@ def _ratios(compared: list[Row]) -> str:
             row.peer or "",
             row.metric,
             f"{row.ratio:.2f}",
-            spread(row.ratio_low, row.ratio_high, row.samples),
+            ratio_spread(row),
         ]
         for row in compared
     ]

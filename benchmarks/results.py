@@ -158,11 +158,18 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def spread(low: float | None, high: float | None, samples: int) -> str:
-    """Two quartiles in words; empty where there are none worth a word."""
-    if low is None or high is None or samples == 1:
+def spread(row: Row) -> str:
+    """The quartiles of a figure; empty where there are none worth a word."""
+    if row.low is None or row.high is None or row.samples == 1:
         return ""
-    return f"{number(low)} to {number(high)}"
+    return f"{number(row.low)} to {number(row.high)}"
+
+
+def ratio_spread(row: Row) -> str:
+    """As `spread`, of the ratio."""
+    if row.ratio_low is None or row.ratio_high is None or row.samples == 1:
+        return ""
+    return f"{row.ratio_low:.2f} to {row.ratio_high:.2f}"
 
 
 def _table(result: Result) -> Table:
@@ -185,8 +192,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.name,
         row.metric,
         f"{number(row.value)} {row.unit}",
-        spread(row.low, row.high, row.samples),
+        spread(row),
         "" if row.ratio is None else f"{row.ratio:.2f}",
-        spread(row.ratio_low, row.ratio_high, row.samples),
+        ratio_spread(row),
         row.peer or "",
     )

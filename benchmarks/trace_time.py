@@ -18,25 +18,19 @@ import sys
 from benchmarks.harness import Figures, alternate, rows
 from benchmarks.machine import this_machine
 from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.train_call import STARTS, TrainCall, recipe
 from benchmarks.train_step_worker import PEERS
 from benchmarks.worker import fresh, serve
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError, near
 
 NETWORKS = PEERS["keras"]
-UNITS = {"build_seconds": "s", "trace_seconds": "s"}
 
 
 def measure(model: str, application: str) -> Figures:
     """Builds and traces once; an empty application is ours."""
-    from benchmarks.train_call import TrainCall, recipe
-
     # A graph does not depend on the batch.
-    call = TrainCall(recipe(model, 0, 8), application=application)
-    return {
-        "build_seconds": call.build_seconds,
-        "trace_seconds": call.trace_seconds,
-    }
+    return TrainCall(recipe(model, 0, 8), application=application).facts
 
 
 def main() -> None:
@@ -71,7 +65,7 @@ def main() -> None:
         command=command_line("trace_time"),
         machine=machine,
         settings={"rounds": given.rounds},
-        rows=rows(found, UNITS, peers),
+        rows=rows(found, STARTS, peers),
     )
     finish(result, given)
 

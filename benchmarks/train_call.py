@@ -6,6 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
+from benchmarks.harness import CPU, WALL, timed
 from efficientnet_tf.networks import Network
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.config_files import override
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from efficientnet_tf.training.state import TrainState
 
 CLASSES = 1000
+BUILD, TRACE = "build_seconds", "trace_seconds"
+TRACE_CPU = "trace_cpu_seconds"
+STARTS = {BUILD: "s", TRACE: "s", TRACE_CPU: "s"}
 # Nothing that some frameworks have and others do not.
 BARE = (
     "train.optimizer=momentum",
@@ -31,8 +35,9 @@ class TrainCall:
     """Some steps of training in one call, and how long it took to get there.
 
     Attributes:
-        build_seconds: Until there is a network and an optimizer.
-        trace_seconds: Until the call is a graph.
+        facts: What it took, by metric: `build_seconds` until there is a
+            network and an optimizer, `trace_seconds` from there until the call
+            is a graph, and `trace_cpu_seconds` of the process in these.
     """
 
     def __init__(self, config: Config, *, application: str = ""):
@@ -56,7 +61,7 @@ class TrainCall:
             state = _peer(application, network, config)
         else:
             state = create_state(network, config, "float32")
-        self.build_seconds = time.perf_counter() - began
+        built = time.perf_counter() - began
         self._call = make_train_call(
             state,
             network,
@@ -64,9 +69,16 @@ class TrainCall:
             plan(config, CLASSES * config.train.batch),
             tf.distribute.get_strategy(),
         )
-        began = time.perf_counter()
-        self._call.get_concrete_function(self._batches, tf.constant(1))
-        self.trace_seconds = time.perf_counter() - began
+        traced = timed(
+            lambda: self._call.get_concrete_function(
+                self._batches, tf.constant(1)
+            )
+        )(0)
+        self.facts: dict[str, float] = {
+            BUILD: built,
+            TRACE: traced[WALL],
+            TRACE_CPU: traced[CPU],
+        }
 
     def __call__(self, steps: int) -> None:
         """Trains for that many steps, and waits for their end."""

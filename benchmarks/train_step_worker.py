@@ -14,9 +14,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.harness import CPU, WALL, Figures, Turn, timed
+from benchmarks.train_call import (
+    BARE,
+    BUILD,
+    CLASSES,
+    TRACE,
+    TRACE_CPU,
+    TrainCall,
+    recipe,
+    use_threads,
+)
 from benchmarks.worker import serve
 
 SMOOTHING, MOMENTUM, RATE = 0.1, 0.9, 0.01
+FIRST_STEP = "first_step_seconds"
 IMAGES, IMAGES_PER_CPU = "images_per_second", "images_per_cpu_second"
 
 
@@ -64,15 +75,10 @@ PEERS = {
 
 
 def _ours(job: Job, *, application: str = "") -> Trained:
-    from benchmarks.train_call import BARE, TrainCall, recipe, use_threads
-
     use_threads(job.threads)
     config = recipe(job.model, job.pixels, job.batch, *BARE)
     call = TrainCall(config, application=application)
-    return call, {
-        "build_seconds": call.build_seconds,
-        "trace_seconds": call.trace_seconds,
-    }
+    return call, call.facts
 
 
 def _keras(job: Job) -> Trained:
@@ -84,7 +90,6 @@ def _tf_keras(job: Job) -> Trained:
     import tensorflow as tf
     import tf_keras
 
-    from benchmarks.train_call import CLASSES, use_threads
     from efficientnet_tf.data.preprocess import normalize
     from efficientnet_tf.networks import network
 
@@ -131,12 +136,11 @@ def _tf_keras(job: Job) -> Trained:
             step()
         return steps
 
-    began = time.perf_counter()
-    train.get_concrete_function(tf.constant(1))
-    traced = time.perf_counter() - began
+    traced = timed(lambda: train.get_concrete_function(tf.constant(1)))(0)
     return lambda steps: train(tf.constant(steps)).numpy(), {
-        "build_seconds": built,
-        "trace_seconds": traced,
+        BUILD: built,
+        TRACE: traced[WALL],
+        TRACE_CPU: traced[CPU],
     }
 
 
@@ -145,7 +149,6 @@ def _timm(job: Job) -> Trained:
     import timm
     import torch
 
-    from benchmarks.train_call import CLASSES
     from efficientnet_tf.networks import network
 
     torch.set_num_threads(job.threads)
@@ -175,7 +178,7 @@ def _timm(job: Job) -> Trained:
             criterion(model((images - mean) / std), labels).backward()
             optimizer.step()
 
-    return train, {"build_seconds": built}
+    return train, {BUILD: built}
 
 
 FRAMEWORKS: dict[str, Callable[[Job], Trained]] = {
@@ -191,7 +194,7 @@ def _start(job: Job) -> tuple[Figures, Turn]:
     began = time.perf_counter()
     train, facts = FRAMEWORKS[job.framework](job)
     train(1)
-    facts["first_step_seconds"] = time.perf_counter() - began
+    facts[FIRST_STEP] = time.perf_counter() - began
     step = timed(lambda: train(job.steps), job.steps)
 
     def turn(number: int) -> Figures:
