@@ -54,6 +54,14 @@ TPU = [
 ]
 TEST = [*CPU, "pytest>=8,<10", "pytest-xdist>=3.6,<4", "trustme>=1.2,<2"]
 DEV = [*TEST, "mypy>=1.13,<3", "pre-commit>=4,<5", "ruff>=0.9,<1"]
+# The peers of benchmarks/train_step.py. tf_keras asks for plain `tensorflow`.
+BENCH = [
+    *CPU,
+    "tf_keras==2.20.1",
+    "timm>=1.0,<2",
+    "torch>=2.6,<3",
+    "torchvision>=0.21,<1",
+]
 
 setup(
     name="efficientnet-tf",
@@ -81,5 +89,6 @@ setup(
         "edge": EDGE,
         "test": TEST,
         "dev": DEV,
+        "bench": BENCH,
     },
 )

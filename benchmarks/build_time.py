@@ -1,68 +1,106 @@
 """How long it takes to build each network, against keras.applications.
 
-    PYTHONPATH=. python benchmarks/build_time.py
+    python -m benchmarks.build_time
 
-Some minutes, and 4 GB of memory for the largest. Each network is built once,
-and right after it the one of keras.applications where there is one; building
+Some minutes, and 4 GB of memory for the largest. Each network is built, and
+right after it the one of keras.applications where there is one; building
 includes drawing the initial weights. Writes docs/build_seconds.csv, which the
-table of docs/networks.md shows, and prints the median ratio.
+table of docs/networks.md shows.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
-import os
 import statistics
-import time
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras
-
-from efficientnet_tf.modeling.build import build
-from efficientnet_tf.modeling.keras_weights import APPLICATIONS
+from benchmarks.harness import WALL, Row, Samples, Turn, alternate, rows, timed
+from benchmarks.machine import this_machine
+from benchmarks.results import Result, add_flags, command_line, finish, tell
+from efficientnet_tf.command_line import run
 from efficientnet_tf.networks import variants
 from efficientnet_tf.networks.table import BUILD_SECONDS
 
 OUT = Path(__file__).parents[1] / "docs" / BUILD_SECONDS
 
 
-def seconds(make: Callable[[], keras.Model]) -> float:
-    """Builds once, and clears up."""
-    began = time.perf_counter()
-    make()
-    taken = time.perf_counter() - began
-    keras.backend.clear_session()
-    return taken
+def building(make: Callable[[], object]) -> Turn:
+    """A turn that builds once, and clears up."""
+    turn = timed(make)
+
+    def clean(number: int) -> dict[str, float]:
+        import keras
+
+        found = turn(number)
+        keras.backend.clear_session()
+        return {WALL: found[WALL]}
+
+    return clean
 
 
-def theirs(name: str) -> keras.Model:
-    """The network of keras.applications, with fresh weights."""
-    return getattr(keras.applications, APPLICATIONS[name])(weights=None)
+def measure(rounds: int) -> tuple[Samples, dict[str, list[str]]]:
+    """Builds all; returns what that took, and the peer of each."""
+    import keras
+
+    from efficientnet_tf.modeling.build import build
+    from efficientnet_tf.modeling.keras_weights import APPLICATIONS
+
+    def theirs(name: str) -> keras.Model:
+        return getattr(keras.applications, name)(weights=None)
+
+    # The first build of a process also starts TensorFlow.
+    building(lambda: build("efficientnet-lite0"))(0)
+    found: Samples = {}
+    peers: dict[str, list[str]] = {}
+    for name in variants():
+        turns = {name: building(partial(build, name))}
+        if name in APPLICATIONS:
+            peer = f"keras.applications {APPLICATIONS[name]}"
+            turns[peer] = building(partial(theirs, APPLICATIONS[name]))
+            peers[name] = [peer]
+        found |= alternate(turns, rounds=rounds, warmup=0, tell=tell)
+    return found, peers
+
+
+def write_table(table: tuple[Row, ...], path: Path) -> None:
+    """Writes the columns that docs/networks.md is made of."""
+    seconds = {row.name: row.value for row in table}
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("name", "seconds", "keras_applications_seconds"))
+        for row in table:
+            if row.name in variants():
+                peer = f"{seconds[row.peer]:.2f}" if row.peer else ""
+                writer.writerow((row.name, f"{row.value:.2f}", peer))
 
 
 def main() -> None:
     """Builds all of them in turn."""
-    # The first build of a process also starts TensorFlow.
-    seconds(lambda: build("efficientnet-lite0"))
-    rows, ratios = [], []
-    for name in variants():
-        ours = seconds(lambda name=name: build(name))
-        peer = ""
-        if name in APPLICATIONS:
-            other = seconds(lambda name=name: theirs(name))
-            ratios.append(other / ours)
-            peer = f"{other:.2f}"
-        rows.append((name, f"{ours:.2f}", peer))
-        print(f"{name:36} {ours:6.2f} s  keras.applications {peer or '-'}")
-    with OUT.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("name", "seconds", "keras_applications_seconds"))
-        table.writerows(rows)
-    print(f"median ratio, theirs to ours: {statistics.median(ratios):.2f}")
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_flags(parser, rounds=1)
+    given = parser.parse_args()
+    machine = this_machine(("tensorflow", "keras"))
+    found, peers = measure(given.rounds)
+    table = rows(found, {WALL: "s"}, peers)
+    write_table(table, OUT)
+    result = Result(
+        benchmark="build_time",
+        command=command_line("build_time"),
+        machine=machine,
+        settings={"rounds": given.rounds},
+        rows=table,
+    )
+    finish(result, given)
+    ratios = [row.ratio for row in table if row.ratio]
+    tell(f"median ratio, ours to theirs: {statistics.median(ratios):.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("build_time.py", main))

@@ -1,12 +1,13 @@
 """New classes learnt from another network's weights, against from scratch.
 
-    PYTHONPATH=. python benchmarks/fine_tuning.py
+    python -m benchmarks.fine_tuning
 
 A quarter of an hour on two idle cores. A network learns the first five classes
 of CIFAR-10 by name; then, for each seed, it learns the last five twice by the
 same recipe in the same number of steps: from fresh weights, and from those of
-the first. Everything else is equal. Prints top-1 of the averaged weights on the
-1,000 held-out images of the last five classes, and their ratio.
+the first. Everything else is equal. Shows top-1 of the averaged weights on the
+1,000 held-out images of the last five classes: medians over the seeds, which
+are the rounds.
 
 Last run: source 0.594; scratch 0.586 and 0.560, fine-tuned 0.638 and 0.664,
 ratios 1.09 and 1.19.
@@ -23,21 +24,23 @@ Needs the 12,000 images of ../shared/data/cifar10-12k.zip; exit code 2 without.
 
 from __future__ import annotations
 
-import os
+import argparse
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-from efficientnet_tf.data.prepare import prepare
+from benchmarks.harness import Samples, alternate, rows
+from benchmarks.machine import this_machine
+from benchmarks.results import Result, add_flags, command_line, finish, tell
+from efficientnet_tf.command_line import run
+from efficientnet_tf.errors import InputError
 from efficientnet_tf.training.config_files import load_config, override
-from efficientnet_tf.training.loop import train
 
 ROOT = Path(__file__).parents[1]
 ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-12k.zip"
-SOURCE_EPOCHS, EPOCHS, SEEDS = 8, 2, (0, 1)
+SOURCE_EPOCHS, EPOCHS = 8, 2
+TUNED, SCRATCH = "fine-tuned", "from scratch"
 RECIPE = (
     "model.pixels=48",
     "model.head_init=zeros",
@@ -51,6 +54,8 @@ RECIPE = (
 
 def prepare_halves(work: Path) -> tuple[str, str]:
     """Writes the records of the first and of the last five classes."""
+    from efficientnet_tf.data.prepare import prepare
+
     with zipfile.ZipFile(ARCHIVE) as archive:
         names = archive.namelist()
         classes = sorted({Path(name).parent.name for name in names})
@@ -58,42 +63,60 @@ def prepare_halves(work: Path) -> tuple[str, str]:
             members = [n for n in names if Path(n).parent.name in wanted]
             archive.extractall(work / f"{half}-images", members)
             prepare(str(work / f"{half}-images"), str(work / half))
-            print(f"{half:5} {', '.join(wanted)}")
+            tell(f"{half} {', '.join(wanted)}")
     return str(work / "first"), str(work / "last")
 
 
 def top1(records: str, run: Path, *settings: str) -> float:
     """Trains on records, and says how well."""
+    from efficientnet_tf.training.loop import train
+
     config = load_config(f"{ROOT}/configs/cifar10.py")
     said = [*RECIPE, f"data.dir={records}", *settings]
     return float(train(override(config, said), str(run))["top1"])
 
 
-def compare(work: Path) -> None:
+def compare(work: Path, seeds: int) -> Samples:
     """Trains the source and, from it and from scratch, all others."""
     first, last = prepare_halves(work)
     source = work / "source"
     found = top1(first, source, f"train.epochs={SOURCE_EPOCHS}")
-    print(f"source: top-1 {found:.4f} after {SOURCE_EPOCHS} epochs")
-    print(f"then {EPOCHS} epochs each: seed, scratch, fine-tuned, ratio")
-    for seed in SEEDS:
+    tell(f"source: top-1 {found:.4f} after {SOURCE_EPOCHS} epochs")
+
+    def learn(name: str, seed: int, *settings: str) -> dict[str, float]:
         same = (f"train.epochs={EPOCHS}", f"train.seed={seed}")
-        scratch = top1(last, work / f"scratch-{seed}", *same)
-        tuned = top1(
-            last, work / f"tuned-{seed}", *same, f"train.init_from={source}"
-        )
-        print(f"{seed:4} {scratch:.4f} {tuned:.4f} {tuned / scratch:.2f}")
+        run = work / f"{name}-{seed}"
+        return {"top1": top1(last, run, *same, *settings)}
+
+    turns = {
+        TUNED: lambda seed: learn("tuned", seed, f"train.init_from={source}"),
+        SCRATCH: lambda seed: learn("scratch", seed),
+    }
+    return alternate(turns, rounds=seeds, warmup=0, tell=tell)
 
 
-def main() -> int:
+def main() -> None:
     """Compares in a folder that is gone afterwards."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_flags(parser, rounds=2)
+    given = parser.parse_args()
     if not ARCHIVE.is_file():
-        print(f"fine_tuning.py: {ARCHIVE} is not there", file=sys.stderr)
-        return 2
+        raise InputError(f"{ARCHIVE} is not there")
+    machine = this_machine(("tensorflow", "keras"))
     with tempfile.TemporaryDirectory() as work:
-        compare(Path(work))
-    return 0
+        found = compare(Path(work), given.rounds)
+    result = Result(
+        benchmark="fine_tuning",
+        command=command_line("fine_tuning"),
+        machine=machine,
+        settings={"source_epochs": SOURCE_EPOCHS, "epochs": EPOCHS},
+        rows=rows(found, {"top1": ""}, {TUNED: [SCRATCH]}),
+    )
+    finish(result, given)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("fine_tuning.py", main))

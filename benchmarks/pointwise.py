@@ -1,31 +1,34 @@
 """1x1 convolutions in training: matrix products against Conv2D.
 
-    PYTHONPATH=. python benchmarks/pointwise.py
+    python -m benchmarks.pointwise
 
-Prints medians and their ratio for EfficientNet-Lite0 at 32 pixels, batch 32,
-the two taken in turn in one process.
+Times the gradients of EfficientNet-Lite0 at 32 pixels, batch 32, with either
+in turn in one process.
 """
 
 from __future__ import annotations
 
-import os
-import statistics
-import time
+import argparse
+import sys
+from typing import TYPE_CHECKING
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from benchmarks.harness import SECONDS, alternate, rows, timed
+from benchmarks.machine import this_machine
+from benchmarks.results import Result, add_flags, command_line, finish, tell
+from efficientnet_tf.command_line import run
 
-import keras
-import tensorflow as tf
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
-from efficientnet_tf.modeling.blocks import LAYERS, Kinds
-from efficientnet_tf.modeling.build import build
-from efficientnet_tf.modeling.layers import BatchNorm, Dropout
-
-PIXELS, BATCH, TURNS = 32, 32, 15
+MODEL, PIXELS, BATCH = "efficientnet-lite0", 32, 32
+PRODUCT, CONVOLUTION = "matrix product", "Conv2D"
 
 
 def step(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
     """A function that computes all gradients and reduces them to numbers."""
+    import tensorflow as tf
+
     images = tf.random.normal([BATCH, PIXELS, PIXELS, 3])
     weights = [weight.value for weight in model.trainable_variables]
 
@@ -38,26 +41,45 @@ def step(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
     return run
 
 
+def models() -> dict[str, keras.Model]:
+    """The same network twice, but for its 1x1 convolutions."""
+    import keras
+
+    from efficientnet_tf.modeling.blocks import LAYERS
+    from efficientnet_tf.modeling.build import build
+
+    found = {}
+    ours = LAYERS["training"]
+    for name, kinds in (
+        (PRODUCT, ours),
+        (CONVOLUTION, ours._replace(pointwise=keras.layers.Conv2D)),
+    ):
+        LAYERS["training"] = kinds
+        found[name] = build(MODEL, layers="training", classes=10, pixels=PIXELS)
+    LAYERS["training"] = ours
+    return found
+
+
 def main() -> None:
     """Times both in turn."""
-    options = {"classes": 10, "pixels": PIXELS}
-    product = build("efficientnet-lite0", layers="training", **options)
-    # The same layers, but for the 1x1 convolutions.
-    LAYERS["training"] = Kinds(BatchNorm, Dropout, keras.layers.Conv2D)
-    convolution = build("efficientnet-lite0", layers="training", **options)
-    steps = {"product": step(product), "convolution": step(convolution)}
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(TURNS + 1):
-        for name, run in steps.items():
-            began = time.perf_counter()
-            run()
-            if turn:
-                times[name].append(time.perf_counter() - began)
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    for name, seconds in medians.items():
-        print(f"{name:12} {1000 * seconds:.0f} ms")
-    print(f"ratio        {medians['convolution'] / medians['product']:.2f}")
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_flags(parser, rounds=15)
+    given = parser.parse_args()
+    machine = this_machine(("tensorflow", "keras"))
+    turns = {name: timed(step(model)) for name, model in models().items()}
+    found = alternate(turns, rounds=given.rounds, tell=tell)
+    result = Result(
+        benchmark="pointwise",
+        command=command_line("pointwise"),
+        machine=machine,
+        settings={"model": MODEL, "pixels": PIXELS, "batch": BATCH},
+        rows=rows(found, SECONDS, {PRODUCT: [CONVOLUTION]}),
+    )
+    finish(result, given)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("pointwise.py", main))

@@ -17,7 +17,7 @@ import pytest
 import efficientnet_tf
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("cpu", "gpu", "tpu", "edge", "test", "dev")
+EXTRAS = ("cpu", "gpu", "tpu", "edge", "test", "dev", "bench")
 # They own the same files: two in one environment break each other.
 TENSORFLOWS = {"tensorflow", "tensorflow-cpu", "tensorflow-tpu", "tf-nightly"}
 
@@ -66,6 +66,7 @@ def test_metadata(metadata: dict[str, Any]) -> None:
         ("edge", set()),
         ("test", {"tensorflow"}),
         ("dev", {"tensorflow"}),
+        ("bench", {"tensorflow"}),
     ],
 )
 def test_an_extra_names_one_tensorflow_or_none(
@@ -119,6 +120,7 @@ def test_the_test_extra_is_enough_for_the_tests(
         ),
         ("test", {"tensorflow", "pytest"}, {"tensorflow-tpu"}),
         ("dev", {"ruff", "mypy", "pre-commit"}, {"tensorflow-tpu"}),
+        ("bench", {"tensorflow", "tf-keras", "timm", "torch"}, {"libtpu"}),
     ],
 )
 def test_the_index_resolves_extras(
