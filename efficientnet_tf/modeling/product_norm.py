@@ -194,7 +194,7 @@ def _gradients(
     count = tf.cast(tf.size(source) // source.shape[-1], tf.float32)
 
     total = tf.reduce_sum(outgoing, image)
-    product = tf.matmul(_rows(centred), _rows(outgoing), transpose_a=True)
+    product = tf.einsum("nhwk,nhwc->kc", centred, outgoing)
     along = tf.reduce_sum(weights * product, axis=0) + off * total
     along *= per_deviation
     ours, _ = group.means(tf.stack([total, along]) / count)
@@ -203,18 +203,17 @@ def _gradients(
     scale = gamma * per_deviation
     slope = -scale * mean_along * per_deviation
     constant = slope * off - scale * mean
-    covariance = tf.matmul(_rows(centred), _rows(centred), transpose_a=True)
+    covariance = tf.einsum("nhwk,nhwj->kj", centred, centred)
     to_kernel = (
         scale * product
         + slope * tf.matmul(covariance, weights)
         + own_mean[:, None] * (scale * total + count * constant)
     )
     between = tf.matmul(slope * weights, weights, transpose_b=True)
-    to_source = tf.matmul(
-        _rows(outgoing), scale * weights, transpose_b=True
-    ) + tf.matmul(_rows(centred), between)
-    to_source = tf.reshape(to_source, tf.shape(source)) + tf.linalg.matvec(
-        weights, constant
+    to_source = (
+        tf.einsum("nhwc,kc->nhwk", outgoing, scale * weights)
+        + tf.einsum("nhwj,jk->nhwk", centred, between)
+        + tf.linalg.matvec(weights, constant)
     )
     return (
         tf.cast(to_source, source.dtype),
