@@ -9,7 +9,12 @@ from typing import Literal, NamedTuple
 
 import keras
 
-from efficientnet_tf.modeling.layers import BatchNorm, Dropout, Pointwise
+from efficientnet_tf.modeling.layers import (
+    BatchNorm,
+    Dropout,
+    LeanActivation,
+    Pointwise,
+)
 from efficientnet_tf.networks import Activation, Block, HeadInit
 
 BATCH_NORM_EPSILON = 1e-3
@@ -24,6 +29,7 @@ Layers = Literal["keras", "training"]
 class Kinds(NamedTuple):
     """The layers that there are two of."""
 
+    activation: type[keras.Layer]
     batch_norm: type[keras.Layer]
     dropout: type[keras.Layer]
     pointwise: type[keras.Layer]
@@ -31,11 +37,12 @@ class Kinds(NamedTuple):
 
 LAYERS: dict[Layers, Kinds] = {
     "keras": Kinds(
+        keras.layers.Activation,
         keras.layers.BatchNormalization,
         keras.layers.Dropout,
         keras.layers.Conv2D,
     ),
-    "training": Kinds(BatchNorm, Dropout, Pointwise),
+    "training": Kinds(LeanActivation, BatchNorm, Dropout, Pointwise),
 }
 
 HEAD_INITS: dict[HeadInit, Callable[[], keras.initializers.Initializer]] = {
@@ -323,7 +330,7 @@ class Maker:
         self, x: keras.KerasTensor, name: str, activation: Activation
     ) -> keras.KerasTensor:
         """An activation."""
-        return keras.layers.Activation(
+        return self.kinds.activation(
             _ACTIVATIONS[activation], dtype=self.policy, name=name
         )(x)
 

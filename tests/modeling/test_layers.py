@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientnet_tf.modeling.layers import BatchNorm, Dropout
+from efficientnet_tf.modeling.layers import (
+    BatchNorm,
+    Dropout,
+    LeanActivation,
+    swish,
+)
 from efficientnet_tf.modeling.moment import (
     Moment,
     announced,
@@ -271,3 +276,49 @@ def test_dropout_keeps_bfloat16() -> None:
     with announced(Moment(0, tf.constant(0))):
         outputs = layer(tf.ones((8, 8), tf.bfloat16), training=True)
     assert outputs.dtype == tf.bfloat16
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_swish_and_its_gradient_are_those_of_the_formula(
+    compiled: bool,
+) -> None:
+    inputs = np.concatenate(
+        [np.linspace(-12, 12, 481), [-1e4, -100.0, 0.0, 100.0, 1e4]]
+    ).astype("float32")
+    upstream = np.random.default_rng(0).normal(size=inputs.shape)
+
+    @tf.function(jit_compile=compiled)
+    def both(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = swish(inputs)
+        seed = tf.constant(upstream, tf.float32)
+        return outputs, tape.gradient(outputs, inputs, output_gradients=seed)
+
+    outputs, gradient = both(tf.constant(inputs))
+    x = inputs.astype("float64")
+    gate = 0.5 * (1 + np.tanh(x / 2))
+    np.testing.assert_allclose(outputs, x * gate, rtol=1e-5, atol=1e-6)
+    slope = gate + x * gate * (1 - gate)
+    np.testing.assert_allclose(gradient, upstream * slope, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["silu", "relu", "relu6"])
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_an_activation_does_as_keras(name: str, policy: str) -> None:
+    results = []
+    for kind in (LeanActivation, keras.layers.Activation):
+        inputs = features("bfloat16" if "bfloat16" in policy else "float32")
+        layer = kind(name, dtype=policy)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs)
+        assert outputs.dtype == inputs.dtype
+        gradient = tape.gradient(outputs, inputs)
+        results.append([tf.cast(t, tf.float32) for t in (outputs, gradient)])
+    # A sigmoid near one has eight bits in bfloat16, and is multiplied by x.
+    atol = 0.1 if "bfloat16" in policy else 1e-5
+    for got, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(
+            got, expected, rtol=1e-2 * (atol > 1e-3) + 1e-5, atol=atol
+        )
