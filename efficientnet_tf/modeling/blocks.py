@@ -15,24 +15,27 @@ from efficientnet_tf.modeling.layers import (
     LeanActivation,
     Pointwise,
 )
+from efficientnet_tf.modeling.product_norm import ProductNorm
+from efficientnet_tf.modeling.squeezed_norm import Excite, SqueezedNorm
 from efficientnet_tf.networks import Activation, Block, HeadInit
 
 BATCH_NORM_EPSILON = 1e-3
-import os
 
-EXCITED = "E" in os.environ.get("TRY", "")
-PRODUCT = "P" in os.environ.get("TRY", "")
-
-Layers = Literal["keras", "training"]
+Layers = Literal["keras", "training", "tpu"]
 
 
 class Kinds(NamedTuple):
-    """The layers that there are two of."""
+    """The layers that there are two of.
+
+    `merges` is whether neighbours have their gradients in common where that
+    takes fewer passes over memory: see `ProductNorm` and `SqueezedNorm`.
+    """
 
     activation: type[keras.Layer]
     batch_norm: type[keras.Layer]
     dropout: type[keras.Layer]
     pointwise: type[keras.Layer]
+    merges: bool
 
 
 LAYERS: dict[Layers, Kinds] = {
@@ -41,8 +44,12 @@ LAYERS: dict[Layers, Kinds] = {
         keras.layers.BatchNormalization,
         keras.layers.Dropout,
         keras.layers.Conv2D,
+        merges=False,
     ),
-    "training": Kinds(LeanActivation, BatchNorm, Dropout, Pointwise),
+    "training": Kinds(
+        LeanActivation, BatchNorm, Dropout, Pointwise, merges=False
+    ),
+    "tpu": Kinds(LeanActivation, BatchNorm, Dropout, Pointwise, merges=True),
 }
 
 HEAD_INITS: dict[HeadInit, Callable[[], keras.initializers.Initializer]] = {
@@ -96,8 +103,6 @@ class Maker:
             x = self._fused(x, name, block)
         else:
             x = self._expanded_and_filtered(x, name, block, routing)
-        if block.squeeze and not EXCITED:
-            x = self._squeeze_excite(x, f"{name}se_", block)
         if block.projects:
             x = self._mix(x, f"{name}project_conv", block.outputs, routing)
             x = self.norm(x, f"{name}project_bn")
@@ -129,7 +134,8 @@ class Maker:
             padding="valid" if block.padding == "symmetric" else "same",
         )
         x = self.norm(x, f"{name}{part}_bn")
-        return self.act(x, f"{name}{part}_activation", block.activation)
+        x = self.act(x, f"{name}{part}_activation", block.activation)
+        return self._excite(x, f"{name}se_", block)
 
     def _expanded_and_filtered(
         self,
@@ -140,70 +146,75 @@ class Maker:
     ) -> keras.KerasTensor:
         """The 1x1 expansion and the depthwise convolution of a block."""
         if block.expands:
-            if PRODUCT and routing is None:
-                u = x
-                conv = self.kinds.pointwise(
-                    block.expanded,
-                    1,
-                    use_bias=False,
-                    kernel_initializer=_normal(fan_out=block.expanded),
-                    dtype=self.policy,
-                    name=f"{name}expand_conv",
-                )
-                x = conv(u)
-                from efficientnet_tf.modeling.product_norm import ProductNorm
-
-                x = ProductNorm(
-                    conv,
-                    momentum=self.momentum,
-                    epsilon=BATCH_NORM_EPSILON,
-                    dtype=self.policy,
-                    name=f"{name}expand_bn",
-                )(x, u)
+            if routing is None:
+                x = self.mix_norm(x, f"{name}expand_", block.expanded)
             else:
                 x = self._mix(x, f"{name}expand_conv", block.expanded, routing)
                 x = self.norm(x, f"{name}expand_bn")
             x = self.act(x, f"{name}expand_activation", block.activation)
         x = self._depthwise(x, f"{name}dwconv", block, routing)
-        if EXCITED:
-            from efficientnet_tf.modeling.squeezed_norm import (
-                SqueezedNorm,
-                Excite,
-            )
-
-            gate, scale, shift = SqueezedNorm(
-                momentum=self.momentum,
-                epsilon=BATCH_NORM_EPSILON,
-                dtype=self.policy,
-                name=f"{name}bn",
-            )(x)
-            se = f"{name}se_"
-            gate = self.conv(gate, f"{se}reduce", block.squeeze, bias=True)
-            gate = self.act(gate, f"{se}activation", block.activation)
-            gate = self.conv(gate, f"{se}expand", x.shape[-1], bias=True)
-            gate = keras.layers.Activation(
-                "sigmoid", name=f"{se}sigmoid", dtype=self.policy
-            )(gate)
-            return Excite(
-                name=f"{se}excite", dtype=self.policy, autocast=False
-            )(x, scale, shift, gate)
+        if block.squeeze and self.kinds.merges and block.activation == "swish":
+            return self._norm_and_excite(x, name, block)
         x = self.norm(x, f"{name}bn")
-        return self.act(x, f"{name}activation", block.activation)
+        x = self.act(x, f"{name}activation", block.activation)
+        return self._excite(x, f"{name}se_", block)
 
-    def _squeeze_excite(
+    def _norm_and_excite(
         self, x: keras.KerasTensor, name: str, block: Block
     ) -> keras.KerasTensor:
-        """Scales channels by what the whole image says of them."""
-        gate = self.pool(x, f"{name}squeeze", keepdims=True)
-        gate = self.conv(gate, f"{name}reduce", block.squeeze, bias=True)
-        gate = self.act(gate, f"{name}activation", block.activation)
-        gate = self.conv(gate, f"{name}expand", x.shape[-1], bias=True)
-        gate = keras.layers.Activation(
-            "sigmoid", name=f"{name}sigmoid", dtype=self.policy
-        )(gate)
+        """Batch norm, swish and squeeze-excite, with gradients in common."""
+        squeezed, scale, shift = SqueezedNorm(
+            momentum=self.momentum,
+            epsilon=BATCH_NORM_EPSILON,
+            dtype=self.policy,
+            name=f"{name}bn",
+        )(x)
+        gate = self._gate(squeezed, f"{name}se_", block)
+        # Scale and shift stay float32.
+        excite = Excite(
+            name=f"{name}se_excite", dtype=self.policy, autocast=False
+        )
+        return excite(x, scale, shift, gate)
+
+    def mix_norm(
+        self, x: keras.KerasTensor, name: str, channels: int
+    ) -> keras.KerasTensor:
+        """A 1x1 convolution that widens, and its batch norm."""
+        if not self.kinds.merges:
+            x = self.conv(x, f"{name}conv", channels)
+            return self.norm(x, f"{name}bn")
+        convolution = self._pointwise(f"{name}conv", channels, bias=False)
+        norm = ProductNorm(
+            convolution,
+            momentum=self.momentum,
+            epsilon=BATCH_NORM_EPSILON,
+            dtype=self.policy,
+            name=f"{name}bn",
+        )
+        return norm(convolution(x), x)
+
+    def _excite(
+        self, x: keras.KerasTensor, name: str, block: Block
+    ) -> keras.KerasTensor:
+        """Scales channels by what the whole image says of them, if at all."""
+        if not block.squeeze:
+            return x
+        squeezed = self.pool(x, f"{name}squeeze", keepdims=True)
+        gate = self._gate(squeezed, name, block)
         return keras.layers.Multiply(name=f"{name}excite", dtype=self.policy)(
             [x, gate]
         )
+
+    def _gate(
+        self, squeezed: keras.KerasTensor, name: str, block: Block
+    ) -> keras.KerasTensor:
+        """What the mean over an image, `[batch, 1, 1, c]`, scales it by."""
+        gate = self.conv(squeezed, f"{name}reduce", block.squeeze, bias=True)
+        gate = self.act(gate, f"{name}activation", block.activation)
+        gate = self.conv(gate, f"{name}expand", squeezed.shape[-1], bias=True)
+        return keras.layers.Activation(
+            "sigmoid", name=f"{name}sigmoid", dtype=self.policy
+        )(gate)
 
     def _routing(
         self, x: keras.KerasTensor, name: str, experts: int
@@ -293,9 +304,9 @@ class Maker:
         padding: str = "same",
     ) -> keras.KerasTensor:
         """A convolution; x is `[batch, height, width, channels]`."""
-        pointwise = kernel == stride == 1
-        layer = self.kinds.pointwise if pointwise else keras.layers.Conv2D
-        return layer(
+        if kernel == stride == 1:
+            return self._pointwise(name, channels, bias=bias)(x)
+        return keras.layers.Conv2D(
             channels,
             kernel,
             strides=stride,
@@ -305,6 +316,19 @@ class Maker:
             dtype=self.policy,
             name=name,
         )(x)
+
+    def _pointwise(
+        self, name: str, channels: int, *, bias: bool
+    ) -> keras.layers.Conv2D:
+        """A 1x1 convolution, not called yet."""
+        return self.kinds.pointwise(
+            channels,
+            1,
+            use_bias=bias,
+            kernel_initializer=_normal(fan_out=channels),
+            dtype=self.policy,
+            name=name,
+        )
 
     def dense(
         self, x: keras.KerasTensor, name: str, classes: int

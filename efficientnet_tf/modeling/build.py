@@ -60,8 +60,9 @@ def build(
         dtype: Dtype policy; None for Keras's global one.
         layers: "keras" takes Keras's own layers, so that the model saves and
             loads with Keras alone. "training" takes ours where they are
-            faster on a CPU or right across replicas. The weights are the
-            same, name by name.
+            faster on a CPU or right across replicas, and "tpu" those whose
+            gradients a TPU computes in fewer passes over memory. The weights
+            are the same, name by name.
         fused_stride: Which convolution of a fused block carries its stride;
             see `efficientnet_tf.network`.
         head_init: How the classifier's kernel starts: "uniform" as the
@@ -157,8 +158,7 @@ def build_network(
             reductions.append(x)
         x = make.block(x, block)
     reductions.append(x)
-    x = make.conv(x, "top_conv", network.head)
-    x = make.norm(x, "top_bn")
+    x = make.mix_norm(x, "top_", network.head)
     x = make.act(x, "top_activation", network.activation)
     pooled = x = make.pool(x, "avg_pool", keepdims=False)
     if network.classes:

@@ -186,34 +186,38 @@ def _gradients(
         group: Whose statistics normalised.
     """
     image = [0, 1, 2]
-    source_values = tf.cast(source, tf.float32)
-    own_mean = tf.reduce_mean(source_values, image)
-    centred = source_values - own_mean
-    outgoing = tf.cast(outgoing, tf.float32)
+    values = tf.cast(source, tf.float32)
     weights = tf.cast(kernel, tf.float32)
     count = tf.cast(tf.size(source) // source.shape[-1], tf.float32)
+    own_mean = tf.reduce_mean(values, image)
+    covariance = tf.einsum("nhwj,nhwk->jk", values, values)
+    covariance -= count * own_mean[:, None] * own_mean
+    slopes = tf.cast(outgoing, tf.float32)
+    total = tf.reduce_sum(slopes, image)
+    product = tf.einsum("nhwk,nhwc->kc", values, slopes)
+    product -= own_mean[:, None] * total
 
-    total = tf.reduce_sum(outgoing, image)
-    product = tf.einsum("nhwk,nhwc->kc", centred, outgoing)
     along = tf.reduce_sum(weights * product, axis=0) + off * total
     along *= per_deviation
     ours, _ = group.means(tf.stack([total, along]) / count)
     mean, mean_along = tf.unstack(ours)
-
     scale = gamma * per_deviation
     slope = -scale * mean_along * per_deviation
     constant = slope * off - scale * mean
-    covariance = tf.einsum("nhwk,nhwj->kj", centred, centred)
+
     to_kernel = (
         scale * product
         + slope * tf.matmul(covariance, weights)
         + own_mean[:, None] * (scale * total + count * constant)
     )
     between = tf.matmul(slope * weights, weights, transpose_b=True)
+    scaled = tf.cast(scale * weights, outgoing.dtype)
+    direct = tf.einsum("nhwc,kc->nhwk", outgoing, scaled)
     to_source = (
-        tf.einsum("nhwc,kc->nhwk", outgoing, scale * weights)
-        + tf.einsum("nhwj,jk->nhwk", centred, between)
+        tf.cast(direct, tf.float32)
+        + tf.einsum("nhwj,jk->nhwk", values, between)
         + tf.linalg.matvec(weights, constant)
+        - tf.linalg.matvec(between, own_mean, transpose_a=True)
     )
     return (
         tf.cast(to_source, source.dtype),
@@ -221,12 +225,3 @@ def _gradients(
         along,
         total,
     )
-
-
-def _rows(values: tf.Tensor) -> tf.Tensor:
-    """`[rows, channels]`.
-
-    A TPU holds images in another order than this one's, and has to copy them
-    for anything but a product.
-    """
-    return tf.reshape(values, [-1, values.shape[-1]])

@@ -143,7 +143,7 @@ def _squeezed(
 def _excited(
     values: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, gate: tf.Tensor
 ) -> tuple[tf.Tensor, Gradient]:
-    """gate * swish(values * scale + shift), all float32."""
+    """Swish(values * scale + shift) times a gate, all float32."""
     image = [1, 2]
     swish, _ = _swish(values * scale + shift)
 

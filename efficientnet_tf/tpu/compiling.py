@@ -182,8 +182,10 @@ def _stablehlo(path: str) -> bytes:
 
 def _erase_copies(module: Any) -> None:
     """Takes out `mhlo.copy`, an identity that JAX's compiler does not know."""
-    from jax._src.lib.mlir import ir
+    # Its types do not say what it has.
+    from jax._src.lib.mlir import ir as ir_
 
+    ir: Any = ir_
     copies = []
 
     def collect(operation: Any) -> Any:

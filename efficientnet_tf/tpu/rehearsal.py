@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -248,15 +248,15 @@ def _room(
     ]
     if not rooms:
         return {}
-    room = dict(max(rooms, key=lambda room: sum(room.values())))
+    room = dict(max(rooms, key=_total))
     # All programs of a training stay loaded.
     room["programs"] = sum(outcome.code_bytes for _, outcome in pairs)
     return {name: size for name, size in room.items() if size}
 
 
 def _room_of(
-    program: Program, outcome: Outcome, state_bytes: dict[str, int]
-) -> dict[str, int]:
+    program: Program, outcome: Outcome, state_bytes: Mapping[str, int]
+) -> Mapping[str, int]:
     held = {
         kind: size
         for kind, size in state_bytes.items()
@@ -332,7 +332,10 @@ def _temporaries(
     """Of the program that needs most memory."""
     if not pairs:
         return []
-    _, fullest = max(
-        pairs, key=lambda pair: sum(_room_of(*pair, state_bytes).values())
-    )
+    rooms = [_total(_room_of(p, o, state_bytes)) for p, o in pairs]
+    _, fullest = pairs[rooms.index(max(rooms))]
     return fullest.temporaries
+
+
+def _total(room: Mapping[str, int]) -> int:
+    return sum(room.values())

@@ -104,7 +104,7 @@ def trace(
     if not refused:
         refused = _refused_by_bridge(traced)
     step = TrainStep(state, network, config.train, planned)
-    programs = ()
+    programs: tuple[Program, ...] = ()
     if not refused:
         programs = tuple(
             _lowered(strategy, state, folder, *part)

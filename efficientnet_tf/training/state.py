@@ -73,13 +73,15 @@ def create_state(network: Network, config: Config, policy: str) -> TrainState:
         policy: Keras's dtype policy, "float32" or "mixed_bfloat16".
     """
     keras.utils.set_random_seed(config.train.seed)
+    strategy = tf.distribute.get_strategy()
+    on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
 
     def make() -> keras.Model:
         return build_network(
             network,
             batch_norm_momentum=config.model.batch_norm_momentum,
             dtype=policy,
-            layers="training",
+            layers="tpu" if on_tpu else "training",
             head_init=config.model.head_init,
         )
 

@@ -30,8 +30,6 @@ def dies() -> None:
     os.kill(os.getpid(), signal.SIGABRT)
 
 
-
-
 def test_the_result_travels_and_the_noise_does_not(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -17,13 +17,10 @@ ROOT = Path(__file__).parents[2]
 # In a process of its own: the made-up TPU stays in TensorFlow's globals.
 PROGRAM = """
 import collections, json, sys
-from types import SimpleNamespace
-import numpy as np
 import tensorflow as tf
-from tensorflow.python.tpu import (
-    topology, tpu_strategy_util, tpu_system_metadata)
 from efficientnet_tf.networks import families
 from efficientnet_tf.networks.stages import Family, Stage, Variant
+from efficientnet_tf.tpu.pretended import pretended_tpu
 from efficientnet_tf.training.config_files import override
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.details import count_details
@@ -35,24 +32,7 @@ from efficientnet_tf.training.run import open_run
 from efficientnet_tf.training.step import make_train_call
 from efficientnet_tf.training.stops import Stops
 
-CORES = 16
-host = "/job:localhost/replica:0/task:0"
-devices = [SimpleNamespace(name=f"{host}/device:{kind}:{number}",
-                           device_type=kind)
-           for kind, count in (("CPU", 1), ("TPU", CORES), ("TPU_SYSTEM", 1))
-           for number in range(count)]
-metadata = tpu_system_metadata.TPUSystemMetadata(
-    num_cores=CORES, num_hosts=1, num_of_cores_per_host=CORES, topology=None,
-    devices=devices)
-coordinates = [[[x, y, 0, core] for y in range(4) for x in range(2)
-                for core in range(2)]]
-tpu_strategy_util._INITIALIZED_TPU_SYSTEMS[""] = topology.Topology(
-    mesh_shape=[2, 4, 1, 2],
-    device_coordinates=np.array(coordinates, np.int32))
-strategy = tf.distribute.TPUStrategy(SimpleNamespace(
-    master=lambda: "", cluster_spec=lambda: None,
-    get_job_name=lambda: "localhost",
-    get_tpu_system_metadata=lambda: metadata))
+strategy = pretended_tpu(16)
 
 stages = (Stage("mbconv", 1, 3, 2, 2, 8, se=0.25),
           Stage("mbconv", 1, 3, 1, 2, 8, se=0.25))
