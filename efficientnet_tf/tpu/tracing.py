@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.compiler.xla.service import hlo_pb2
 
 from efficientnet_tf.networks import Network
 from efficientnet_tf.tpu.pretended import (
@@ -126,14 +127,14 @@ def trace(
 def _batches(
     strategy: tf.distribute.TPUStrategy, inputs: tuple[tf.TensorSpec, ...]
 ) -> Iterator[Any]:
-    """An iterator of batches that nobody will ask for one."""
+    """An iterator of batches, which has none: it is only traced."""
 
     def zeros(_: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(tf.zeros(spec.shape, spec.dtype) for spec in inputs)
 
     return iter(
         strategy.distribute_datasets_from_function(
-            lambda context: tf.data.Dataset.range(1).map(zeros).repeat()
+            lambda context: tf.data.Dataset.range(0).map(zeros)
         )
     )
 
@@ -179,7 +180,7 @@ def _lowered(
     lower = replica.experimental_get_compiler_ir(*given)
     path = os.path.join(folder, f"{name}.hlo")
     with open(path, "wb") as file:
-        file.write(lower(stage="hlo_serialized"))
+        file.write(_in_order(lower(stage="hlo_serialized")))
     handles = {
         id(_first(variable).handle): kind
         for kind, variables in _kinds(state).items()
@@ -198,6 +199,12 @@ def _lowered(
             ),
         ),
     )
+
+
+def _in_order(program: bytes) -> bytes:
+    """The same program in the same bytes: its maps come in any order."""
+    module = hlo_pb2.HloModuleProto.FromString(program)
+    return module.SerializeToString(deterministic=True)
 
 
 def _kinds(state: TrainState) -> dict[str, list[tf.Variable]]:
