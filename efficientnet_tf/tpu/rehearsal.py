@@ -15,12 +15,13 @@ from efficientnet_tf.tpu.compiling import Effort, compiler_version
 from efficientnet_tf.tpu.processes import apart
 from efficientnet_tf.tpu.refusals import Refused
 from efficientnet_tf.tpu.topology import Topology
-from efficientnet_tf.tpu.tracing import Program, Traced, trace
+from efficientnet_tf.tpu.tracing import Program, Request, Traced, trace
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.plan import norm_group, replica_share
 
 # Of ImageNet; only schedules depend on it, and nothing here on those.
 TRAIN_IMAGES = 1_281_167
+_BRIDGED_CORES = 2
 _TOO_LARGE = "too large for HBM"
 
 
@@ -126,10 +127,7 @@ def rehearse(
         traced = apart(
             f"tracing {network.name} for {topology.name}",
             trace,
-            config,
-            network,
-            topology.cores,
-            TRAIN_IMAGES,
+            _request(config, network, topology),
             folder,
         )
         outcomes = [
@@ -139,6 +137,13 @@ def rehearse(
     return _combined(
         config, network, topology, effort, compiler, traced, outcomes
     )
+
+
+def _request(config: Config, network: Network, topology: Topology) -> Request:
+    few = min(topology.cores, _BRIDGED_CORES)
+    batch = config.train.batch // topology.cores * few
+    bridged = replace(config, train=replace(config.train, batch=batch))
+    return Request(config, bridged, network, topology.cores, few, TRAIN_IMAGES)
 
 
 def check(config: Config, topology: Topology) -> None:

@@ -71,49 +71,51 @@ class Traced:
     seconds: float
 
 
-def trace(
-    config: Config, network: Network, cores: int, images: int, folder: str
-) -> Traced:
+@dataclass(frozen=True)
+class Request:
+    """A training whose step is to be traced.
+
+    Attributes:
+        config: The experiment.
+        bridged: The same for `bridged_cores`, images for each as before.
+        network: What it trains.
+        cores: Of the TPU.
+        bridged_cores: What TensorFlow's bridge takes of a few of them it takes
+            of all: their programs are the same, and it needs long for many.
+        images: Of the training data, which only the schedules ask for.
+    """
+
+    config: Config
+    bridged: Config
+    network: Network
+    cores: int
+    bridged_cores: int
+    images: int
+
+
+def trace(request: Request, folder: str) -> Traced:
     """Traces a training step and lowers what a replica does in it.
 
     Args:
-        config: The experiment.
-        network: What it trains.
-        cores: Of the TPU.
-        images: Of the training data, which only the schedules ask for.
+        request: What to trace.
         folder: Where programs are written.
     """
+    precision, layers, refused, seconds = _bridged(request)
+    if refused:
+        return Traced((), refused, layers, {}, precision, seconds)
+    config, network = request.config, request.network
+    cores, images = request.cores, request.images
     strategy = pretended_tpu(cores)
-    precision = policy(config.train.precision, strategy)
     with one_copy_of_variables(strategy):
         state = create_state(network, config, precision)
-    planned = plan(config, images)
-    share = replica_share(config, cores)
-    dtype = tf.as_dtype(keras.DTypePolicy(precision).compute_dtype)
-    inputs = (
-        tf.TensorSpec([share, network.pixels, network.pixels, 3], dtype),
-        tf.TensorSpec([share, network.classes]),
-    )
-    began = time.monotonic()
-    call = make_train_call(state, network, config.train, planned, strategy)
-    traced = call.get_concrete_function(
-        _batches(strategy, inputs), tf.constant(1)
-    )
-    seconds = time.monotonic() - began
-    layers = tuple(layer.name for layer in state.model.layers)
-    refused = refused_operators(traced.graph, layers)
-    if not refused:
-        refused = _refused_by_bridge(traced)
-    step = TrainStep(state, network, config.train, planned)
-    programs: tuple[Program, ...] = ()
-    if not refused:
-        programs = tuple(
+    step = TrainStep(state, network, config.train, plan(config, images))
+    inputs = _inputs(config, network, cores, precision)
+    return Traced(
+        tuple(
             _lowered(strategy, state, folder, *part)
             for part in _parts(step, config.train.microbatches, inputs)
-        )
-    return Traced(
-        programs,
-        refused,
+        ),
+        (),
         layers,
         {
             kind: sum(map(_bytes, variables))
@@ -121,6 +123,50 @@ def trace(
         },
         precision,
         seconds,
+    )
+
+
+def _bridged(
+    request: Request,
+) -> tuple[str, tuple[str, ...], tuple[Refused, ...], float]:
+    """Traces the whole loop, and lets TensorFlow's TPU bridge take it.
+
+    Returns:
+        The precision, the names of the layers, what is refused, and the
+        seconds that tracing took.
+    """
+    config, network = request.bridged, request.network
+    strategy = pretended_tpu(request.bridged_cores)
+    precision = policy(config.train.precision, strategy)
+    with one_copy_of_variables(strategy):
+        state = create_state(network, config, precision)
+    inputs = _inputs(config, network, request.bridged_cores, precision)
+    began = time.monotonic()
+    call = make_train_call(
+        state,
+        network,
+        config.train,
+        plan(config, request.images),
+        strategy,
+    )
+    traced = call.get_concrete_function(
+        _batches(strategy, inputs), tf.constant(1)
+    )
+    seconds = time.monotonic() - began
+    layers = tuple(layer.name for layer in state.model.layers)
+    refused = refused_operators(traced.graph, layers)
+    return precision, layers, refused or _refused_by_bridge(traced), seconds
+
+
+def _inputs(
+    config: Config, network: Network, cores: int, precision: str
+) -> tuple[tf.TensorSpec, ...]:
+    """Images and targets of a replica."""
+    share = replica_share(config, cores)
+    dtype = tf.as_dtype(keras.DTypePolicy(precision).compute_dtype)
+    return (
+        tf.TensorSpec([share, network.pixels, network.pixels, 3], dtype),
+        tf.TensorSpec([share, network.classes]),
     )
 
 
