@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,14 +15,14 @@ class NormGroup:
     """The group that this replica belongs to.
 
     Attributes:
-        context: Of this replica; None outside of any.
+        context: The `tf.distribute.ReplicaContext`; None outside of any.
         replicas: All that train together.
         size: Replicas of a group.
         counts: Whether the moving statistics are to move: whoever computes a
             block once more has counted it before.
     """
 
-    context: tf.distribute.ReplicaContext | None
+    context: Any
     replicas: int
     size: int
     counts: bool

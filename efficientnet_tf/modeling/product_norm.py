@@ -85,7 +85,7 @@ class ProductNorm(BatchNorm):
         """That of the products."""
         return inputs_shape
 
-    def call(
+    def call(  # type: ignore[override]
         self,
         inputs: tf.Tensor,
         source: tf.Tensor,
@@ -109,6 +109,7 @@ class ProductNorm(BatchNorm):
             tf.convert_to_tensor(self.beta),
             self.epsilon,
             group,
+            self.name,
         )
         self._count(statistics, group)
         return outputs
@@ -122,6 +123,7 @@ def _normalized(
     beta: tf.Tensor,
     epsilon: float,
     group: NormGroup,
+    name: str,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Outputs, and mean and variance of all groups, `[groups, 2, out]`."""
 
@@ -149,15 +151,18 @@ def _normalized(
         def gradient(
             outgoing: tf.Tensor, _: tf.Tensor
         ) -> tuple[tf.Tensor | None, ...]:
-            return None, *_gradients(
-                outgoing,
-                source,
-                kernel,
-                gamma,
-                tf.math.rsqrt(variance + epsilon),
-                own - mean,
-                group,
-            )
+            per_deviation = tf.math.rsqrt(variance + epsilon)
+            # As TensorFlow names its own gradients.
+            with tf.name_scope(f"gradient_tape/{name}"):
+                return None, *_gradients(
+                    outgoing,
+                    source,
+                    kernel,
+                    gamma,
+                    per_deviation,
+                    own - mean,
+                    group,
+                )
 
         return (outputs, everyone), gradient
 

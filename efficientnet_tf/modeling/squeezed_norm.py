@@ -67,7 +67,7 @@ class SqueezedNorm(BatchNorm):
         else:
             scale = gamma * tf.math.rsqrt(self.moving_variance + self.epsilon)
             shift = beta - self.moving_mean * scale
-        squeezed = _squeezed(values, scale, shift)
+        squeezed = _squeezed(values, scale, shift, self.name)
         return tf.cast(squeezed, inputs.dtype), scale, shift
 
 
@@ -95,6 +95,7 @@ class Excite(keras.layers.Layer):
             scale,
             shift,
             tf.cast(gate, tf.float32),
+            self.name,
         )
         return tf.cast(outputs, inputs.dtype)
 
@@ -116,49 +117,68 @@ def _swish(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return swish, gate + swish * (1.0 - gate)
 
 
-@tf.custom_gradient
 def _squeezed(
-    values: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor
-) -> tuple[tf.Tensor, Gradient]:
+    values: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, name: str
+) -> tf.Tensor:
     """Mean over the image of swish(values * scale + shift), all float32."""
     image = [1, 2]
-    swish, slope = _swish(values * scale + shift)
-    to_shift = tf.reduce_mean(slope, image)
-    to_scale = tf.reduce_mean(slope * values, image)
 
-    def gradient(outgoing: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        _, slope = _swish(values * scale + shift)
+    @tf.custom_gradient
+    def squeezed(
+        values: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor
+    ) -> tuple[tf.Tensor, Gradient]:
+        swish, slope = _swish(values * scale + shift)
+        to_shift = tf.reduce_mean(slope, image)
+        to_scale = tf.reduce_mean(slope * values, image)
         pixels = tf.cast(values.shape[1] * values.shape[2], tf.float32)
-        each = outgoing[:, 0, 0]
-        return (
-            slope * (scale * outgoing / pixels),
-            tf.reduce_sum(each * to_scale, 0),
-            tf.reduce_sum(each * to_shift, 0),
-        )
 
-    return tf.reduce_mean(swish, image, keepdims=True), gradient
+        def gradient(outgoing: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            # As TensorFlow names its own gradients.
+            with tf.name_scope(f"gradient_tape/{name}"):
+                _, slope = _swish(values * scale + shift)
+                each = outgoing[:, 0, 0]
+                return (
+                    slope * (scale * outgoing / pixels),
+                    tf.reduce_sum(each * to_scale, 0),
+                    tf.reduce_sum(each * to_shift, 0),
+                )
+
+        return tf.reduce_mean(swish, image, keepdims=True), gradient
+
+    return squeezed(values, scale, shift)
 
 
-@tf.custom_gradient
 def _excited(
-    values: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, gate: tf.Tensor
-) -> tuple[tf.Tensor, Gradient]:
+    values: tf.Tensor,
+    scale: tf.Tensor,
+    shift: tf.Tensor,
+    gate: tf.Tensor,
+    name: str,
+) -> tf.Tensor:
     """Swish(values * scale + shift) times a gate, all float32."""
     image = [1, 2]
-    swish, _ = _swish(values * scale + shift)
 
-    def gradient(outgoing: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        swish, slope = _swish(values * scale + shift)
-        sloped = outgoing * slope
-        to_gate = tf.reduce_sum(outgoing * swish, image, keepdims=True)
-        by_shift = tf.reduce_sum(sloped, image)
-        by_scale = tf.reduce_sum(sloped * values, image)
-        each = gate[:, 0, 0]
-        return (
-            sloped * (scale * gate),
-            tf.reduce_sum(each * by_scale, 0),
-            tf.reduce_sum(each * by_shift, 0),
-            to_gate,
-        )
+    @tf.custom_gradient
+    def excited(
+        values: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, gate: tf.Tensor
+    ) -> tuple[tf.Tensor, Gradient]:
+        swish, _ = _swish(values * scale + shift)
 
-    return gate * swish, gradient
+        def gradient(outgoing: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            with tf.name_scope(f"gradient_tape/{name}"):
+                swish, slope = _swish(values * scale + shift)
+                sloped = outgoing * slope
+                to_gate = tf.reduce_sum(outgoing * swish, image, keepdims=True)
+                by_shift = tf.reduce_sum(sloped, image)
+                by_scale = tf.reduce_sum(sloped * values, image)
+                each = gate[:, 0, 0]
+                return (
+                    sloped * (scale * gate),
+                    tf.reduce_sum(each * by_scale, 0),
+                    tf.reduce_sum(each * by_shift, 0),
+                    to_gate,
+                )
+
+        return gate * swish, gradient
+
+    return excited(values, scale, shift, gate)

@@ -253,7 +253,8 @@ def _room(
     ]
     if not rooms:
         return {}
-    room = dict(max(rooms, key=_total))
+    sizes = [_total(room) for room in rooms]
+    room = dict(rooms[sizes.index(max(sizes))])
     # All programs of a training stay loaded.
     room["programs"] = sum(outcome.code_bytes for _, outcome in pairs)
     return {name: size for name, size in room.items() if size}

@@ -1,0 +1,44 @@
+"""docs/rehearsals.md against its generator and the files that it is of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from efficientnet_tf.tpu.page import load, main, page
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "rehearsals"
+
+
+def test_the_page_is_what_its_generator_makes() -> None:
+    assert (ROOT / "docs" / "rehearsals.md").read_text() == page(load(FOLDER))
+
+
+def test_the_page_tells_what_is_estimated_and_what_ran() -> None:
+    words = " ".join(page(load(FOLDER)).split())
+    assert "Nothing here ran on a TPU" in words
+    assert "the compiler's own estimate" in words
+
+
+def test_saved_figures_hold_together() -> None:
+    for each in load(FOLDER):
+        if each.fits:
+            assert each.peak_hbm_bytes == sum(each.memory.values())
+            assert each.peak_hbm_bytes <= each.hbm_bytes
+            cycles = sum(row["estimated_cycles"] for row in each.layers)
+            assert cycles == each.estimated_cycles
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "no JSON", '{"model": 1}'])
+def test_another_file_is_named(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "page"
+    folder.mkdir()
+    assert main([str(tmp_path / "page.md")]) == 2
+    (folder / "wrong.json").write_text(text)
+    assert main([str(tmp_path / "page.md")]) == 2
+    assert "wrong.json is no rehearsal" in capsys.readouterr().err
+    assert not (tmp_path / "page.md").exists()
