@@ -87,6 +87,8 @@ def train(given: flags.FlagValues) -> None:
     """Trains, evaluates, exports, and shows what came out."""
     _check_tpu(given)
     config = _config(given)
+    if not given.tpu:
+        command_line.choose_kernels(config.network().pixels)
 
     from edgetpu.compiler import find_compiler
     from efficientnet_tf.training.loop import train
@@ -411,14 +413,26 @@ def _base_config(given: flags.FlagValues) -> Config:
     if given.config:
         return load_config(given.config)
     if given.model_dir:
-        from efficientnet_tf.training.model_dir import ModelDir
-
-        present = ModelDir(given.model_dir).config()
+        present = _config_in(given.model_dir)
         if present:
             return present
     if given.data_dir in ("", "digits"):
         return load_config(str(DIGITS))
     return Config()
+
+
+def _config_in(model_dir: str) -> Config | None:
+    """That of the run in a directory; needs TensorFlow for one on gs:// only.
+
+    Whoever trains has things to settle before TensorFlow is imported.
+    """
+    if "://" not in model_dir:
+        path = os.path.join(model_dir, "config.json")
+        return load_config(path) if os.path.exists(path) else None
+
+    from efficientnet_tf.training.model_dir import ModelDir
+
+    return ModelDir(model_dir).config()
 
 
 def _settings(given: flags.FlagValues, *sections: str) -> list[str]:

@@ -52,7 +52,9 @@ TPU = [
     "libtpu==0.0.21",
     "cloud-tpu-client==0.10",
 ]
-TEST = [*CPU, "pytest>=8,<10", "pytest-xdist>=3.6,<4", "trustme>=1.2,<2"]
+# The compiler that TensorFlow 2.20's TPU wheel runs on, and what leads to it.
+REHEARSE = [*CPU, "jax==0.7.1", "libtpu==0.0.21"]
+TEST = [*REHEARSE, "pytest>=8,<10", "pytest-xdist>=3.6,<4", "trustme>=1.2,<2"]
 DEV = [*TEST, "mypy>=1.13,<3", "pre-commit>=4,<5", "ruff>=0.9,<1"]
 # The peers of benchmarks/train_step.py. tf_keras asks for plain `tensorflow`.
 BENCH = [
@@ -87,6 +89,7 @@ setup(
         "gpu": GPU,
         "tpu": TPU,
         "edge": EDGE,
+        "rehearse": REHEARSE,
         "test": TEST,
         "dev": DEV,
         "bench": BENCH,

@@ -58,7 +58,7 @@ class TrainCall:
         self._batches = iter(_noise(network, config))
         began = time.perf_counter()
         if application:
-            state = _peer(application, network, config)
+            state = peer_state(application, network, config, "float32")
         else:
             state = create_state(network, config, "float32")
         built = time.perf_counter() - began
@@ -114,17 +114,26 @@ def _noise(network: Network, config: Config) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensors(batch).repeat()
 
 
-def _peer(name: str, network: Network, config: Config) -> TrainState:
-    """As ours, around a network of keras.applications."""
+def peer_state(
+    name: str, network: Network, config: Config, precision: str
+) -> TrainState:
+    """As ours, around a network of keras.applications.
+
+    Args:
+        name: Of the network there.
+        network: Gives the size of the images.
+        config: The recipe.
+        precision: Keras's dtype policy.
+    """
     from efficientnet_tf.training.optimizers import make_optimizer
     from efficientnet_tf.training.state import create_state
 
     # A network that costs little lends the counters.
     small = recipe("efficientnet-lite0", 32, config.train.batch, *BARE)
-    lent = create_state(small.network(2), small, "float32")
-    model = averaged = _application(name, network.pixels)
+    lent = create_state(small.network(2), small, precision)
+    model = averaged = _application(name, network.pixels, precision)
     if config.train.average_decay:
-        averaged = _application(name, network.pixels)
+        averaged = _application(name, network.pixels, precision)
     return dataclasses.replace(
         lent,
         model=model,
@@ -133,13 +142,19 @@ def _peer(name: str, network: Network, config: Config) -> TrainState:
     )
 
 
-def _application(name: str, pixels: int) -> keras.Model:
+def _application(name: str, pixels: int, precision: str) -> keras.Model:
     import keras
 
-    whole = getattr(keras.applications, name)(
-        weights=None,
-        input_shape=(pixels, pixels, 3),
-        classes=CLASSES,
-        classifier_activation=None,
-    )
-    return keras.Model(whole.get_layer("stem_conv_pad").input, whole.output)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        whole = getattr(keras.applications, name)(
+            weights=None,
+            input_shape=(pixels, pixels, 3),
+            classes=CLASSES,
+            classifier_activation=None,
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+    logits = keras.layers.Activation("linear", dtype="float32")(whole.output)
+    return keras.Model(whole.get_layer("stem_conv_pad").input, logits)

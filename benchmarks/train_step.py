@@ -8,7 +8,8 @@ turns of some steps on the same pixels, in the same batch, with the same loss
 (softmax cross entropy, label smoothing 0.1) and optimizer (SGD with momentum
 0.9), without averaging or weight decay:
 
-- ours: the train call that `python main.py` makes, of `training/step.py`;
+- ours: the train call that `python main.py` makes, of `training/step.py`, with
+  the kernels that it chooses (`command_line.choose_kernels`);
 - keras: keras.applications' network on Keras 3 in that very call;
 - tf_keras: tf_keras.applications' network in the least `tf.function` that does
   the same;
@@ -17,6 +18,9 @@ turns of some steps on the same pixels, in the same batch, with the same loss
 The last two come with `pip install -e '.[bench]'`, in an environment without a
 TPU's TensorFlow; who is not installed is named as missing. keras.applications
 has no EfficientNet-EdgeTPU, timm has one.
+
+The peers are as they are installed; with TF_ENABLE_ONEDNN_OPTS=1 in front, all
+of TensorFlow's have oneDNN's kernels as well.
 
 A quarter of an hour on two slow cores. Images per CPU second divide by what
 all threads of the process have used, and suffer less from others on the

@@ -25,6 +25,7 @@ from benchmarks.train_call import (
     use_threads,
 )
 from benchmarks.worker import serve
+from efficientnet_tf.command_line import choose_kernels
 
 SMOOTHING, MOMENTUM, RATE = 0.1, 0.9, 0.01
 FIRST_STEP = "first_step_seconds"
@@ -75,6 +76,8 @@ PEERS = {
 
 
 def _ours(job: Job, *, application: str = "") -> Trained:
+    if not application:
+        choose_kernels(job.pixels)
     use_threads(job.threads)
     config = recipe(job.model, job.pixels, job.batch, *BARE)
     call = TrainCall(config, application=application)

@@ -17,6 +17,12 @@ _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 _IN_EXTRAS = {"ai_edge_litert", "keras", "sklearn", "tensorflow"}
 
 
+# Side of the smallest images that oneDNN trains faster on than TensorFlow's own
+# kernels, where both are tried on a CPU with AVX2 (benchmarks/results/
+# experiments.csv); on small ones its depthwise gradients take far longer.
+ONEDNN_PIXELS = 96
+
+
 def run(program: str, work: Callable[[], None]) -> int:
     """Does the work of a program and gives its exit code.
 
@@ -63,6 +69,20 @@ def run(program: str, work: Callable[[], None]) -> int:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def choose_kernels(pixels: int) -> None:
+    """Lets a CPU train by oneDNN's kernels where those are faster.
+
+    Call it before TensorFlow is imported, which by itself takes them only on
+    CPUs with AVX-512. What the environment says is left alone. The choice
+    depends on the run alone, since the kernels round differently.
+
+    Args:
+        pixels: Side of the images.
+    """
+    if pixels >= ONEDNN_PIXELS:
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:

@@ -137,6 +137,7 @@ def test_networks_import_the_standard_library_only(module: str) -> None:
         "import efficientnet_tf; efficientnet_tf.network('efficientnet-b0')",
         *(f"import {module}" for module in LIGHT),
         "import edgetpu.run",
+        "import efficientnet_tf.tpu.batch_search",
     ],
 )
 def test_costs_no_tensorflow(code: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 import efficientnet_tf
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("cpu", "gpu", "tpu", "edge", "test", "dev", "bench")
+EXTRAS = ("cpu", "gpu", "tpu", "edge", "rehearse", "test", "dev", "bench")
 # They own the same files: two in one environment break each other.
 TENSORFLOWS = {"tensorflow", "tensorflow-cpu", "tensorflow-tpu", "tf-nightly"}
 
@@ -64,6 +64,7 @@ def test_metadata(metadata: dict[str, Any]) -> None:
         ("gpu", {"tensorflow"}),
         ("tpu", {"tensorflow-tpu"}),
         ("edge", set()),
+        ("rehearse", {"tensorflow"}),
         ("test", {"tensorflow"}),
         ("dev", {"tensorflow"}),
         ("bench", {"tensorflow"}),

@@ -73,7 +73,7 @@ def compiler_version() -> str:
     except metadata.PackageNotFoundError as error:
         raise RunError(
             f"a rehearsal needs {error.name}, which is not installed: "
-            "pip install -e '.[cpu,rehearse]'"
+            "pip install -e '.[rehearse]'"
         ) from None
 
 
@@ -177,7 +177,7 @@ def _stablehlo(path: str) -> bytes:
             f"{where[1] if where else error}"
         ) from error
     _erase_copies(module)
-    return mlir.module_to_bytecode(module)
+    return bytes(mlir.module_to_bytecode(module))
 
 
 def _erase_copies(module: Any) -> None:

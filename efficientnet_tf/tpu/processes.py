@@ -65,9 +65,10 @@ def apart(
         finally:
             process.kill()
             process.join()
-    if succeeded:
-        return outcome
-    raise outcome
+    if not succeeded:
+        raise outcome
+    result: Result = outcome
+    return result
 
 
 def _answer(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 import tensorflow as tf
 from tensorflow.python.framework import kernels
+
+from efficientnet_tf.tpu.traced import Refused
 
 # Plain TensorFlow has no kernels of TPUs; those of XLA for a CPU are the same
 # but for the exchange between cores.
@@ -23,21 +24,6 @@ _OF_TPUS = {
 }
 # What marks the operators that replicas run.
 _CLUSTER = "_tpu_replicate"
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Something that a TPU does not do.
-
-    Attributes:
-        operator: TensorFlow's name of it; None where only the compiler knows.
-        layer: The layer that it comes from; None where none is known.
-        why: In words.
-    """
-
-    operator: str | None
-    layer: str | None
-    why: str
 
 
 def refused_operators(

@@ -13,9 +13,8 @@ from efficientnet_tf.tpu import cache
 from efficientnet_tf.tpu.analysis import Outcome, analyse
 from efficientnet_tf.tpu.compiling import Effort, compiler_version
 from efficientnet_tf.tpu.processes import apart
-from efficientnet_tf.tpu.refusals import Refused
 from efficientnet_tf.tpu.topology import Topology
-from efficientnet_tf.tpu.tracing import Program, Request, Traced, trace
+from efficientnet_tf.tpu.traced import Program, Refused, Request, Traced
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.plan import norm_group, replica_share
 
@@ -126,7 +125,7 @@ def rehearse(
     with tempfile.TemporaryDirectory() as folder:
         traced = apart(
             f"tracing {network.name} for {topology.name}",
-            trace,
+            _trace,
             _request(config, network, topology),
             folder,
         )
@@ -137,6 +136,13 @@ def rehearse(
     return _combined(
         config, network, topology, effort, compiler, traced, outcomes
     )
+
+
+def _trace(request: Request, folder: str) -> Traced:
+    """Keeps TensorFlow, and its made-up TPU, out of this process."""
+    from efficientnet_tf.tpu.tracing import trace
+
+    return trace(request, folder)
 
 
 def _request(config: Config, network: Network, topology: Topology) -> Request:

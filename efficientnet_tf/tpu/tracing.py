@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -21,7 +20,8 @@ from efficientnet_tf.tpu.pretended import (
     one_copy_of_variables,
     pretended_tpu,
 )
-from efficientnet_tf.tpu.refusals import Refused, refused_operators
+from efficientnet_tf.tpu.refusals import refused_operators
+from efficientnet_tf.tpu.traced import Program, Refused, Request, Traced
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.plan import plan, replica_share
 from efficientnet_tf.training.state import TrainState, create_state
@@ -30,67 +30,6 @@ from efficientnet_tf.training.strategy import policy
 
 # What turns the traced steps into what TPUs run.
 _BRIDGE = "tf-replicated-clustering-bridge-v2"
-
-
-@dataclass(frozen=True)
-class Program:
-    """What one replica runs at once.
-
-    Attributes:
-        name: "step"; of a step in microbatches "microbatch" and "update".
-        runs: How often in a step.
-        path: File of its HLO, a serialized HloModuleProto.
-        parameters: What each of its parameters is, by number: "images",
-            "targets", "counters", or a kind of state.
-    """
-
-    name: str
-    runs: int
-    path: str
-    parameters: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Traced:
-    """A training step before it meets a compiler.
-
-    Attributes:
-        programs: In the order of a step; none where some are refused.
-        refused: What no TPU takes.
-        layers: Names of the network's layers, in their order.
-        state_bytes: What stays in memory from step to step, by kind.
-        precision: Keras's dtype policy.
-        seconds: That tracing the steps took, as a training would.
-    """
-
-    programs: tuple[Program, ...]
-    refused: tuple[Refused, ...]
-    layers: tuple[str, ...]
-    state_bytes: dict[str, int]
-    precision: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Request:
-    """A training whose step is to be traced.
-
-    Attributes:
-        config: The experiment.
-        bridged: The same for `bridged_cores`, images for each as before.
-        network: What it trains.
-        cores: Of the TPU.
-        bridged_cores: What TensorFlow's bridge takes of a few of them it takes
-            of all: their programs are the same, and it needs long for many.
-        images: Of the training data, which only the schedules ask for.
-    """
-
-    config: Config
-    bridged: Config
-    network: Network
-    cores: int
-    bridged_cores: int
-    images: int
 
 
 def trace(request: Request, folder: str) -> Traced:
@@ -108,13 +47,8 @@ def trace(request: Request, folder: str) -> Traced:
     strategy = pretended_tpu(cores)
     with one_copy_of_variables(strategy):
         state = create_state(network, config, precision)
-    step = TrainStep(state, network, config.train, plan(config, images))
-    inputs = _inputs(config, network, cores, precision)
     return Traced(
-        tuple(
-            _lowered(strategy, state, folder, *part)
-            for part in _parts(step, config.train.microbatches, inputs)
-        ),
+        lower(strategy, state, config, network, images, precision, folder),
         (),
         layers,
         {
@@ -123,6 +57,35 @@ def trace(request: Request, folder: str) -> Traced:
         },
         precision,
         seconds,
+    )
+
+
+def lower(
+    strategy: tf.distribute.TPUStrategy,
+    state: TrainState,
+    config: Config,
+    network: Network,
+    images: int,
+    precision: str,
+    folder: str,
+) -> tuple[Program, ...]:
+    """Lowers what a replica does in a training step.
+
+    Args:
+        strategy: Of `pretended_tpu`.
+        state: Made in its scope, with one copy of each variable.
+        config: The experiment.
+        network: Gives the size of the images, and their normalization.
+        images: Of the training data.
+        precision: Keras's dtype policy.
+        folder: Where programs are written.
+    """
+    step = TrainStep(state, network, config.train, plan(config, images))
+    cores = strategy.num_replicas_in_sync
+    inputs = _inputs(config, network, cores, precision)
+    return tuple(
+        _lowered(strategy, state, folder, *part)
+        for part in _parts(step, config.train.microbatches, inputs)
     )
 
 
@@ -250,7 +213,7 @@ def _lowered(
 def _in_order(program: bytes) -> bytes:
     """The same program in the same bytes: its maps come in any order."""
     module = hlo_pb2.HloModuleProto.FromString(program)
-    return module.SerializeToString(deterministic=True)
+    return bytes(module.SerializeToString(deterministic=True))
 
 
 def _kinds(state: TrainState) -> dict[str, list[tf.Variable]]:
@@ -272,4 +235,4 @@ def _first(variable: tf.Variable) -> tf.Variable:
 
 
 def _bytes(variable: tf.Variable) -> int:
-    return variable.shape.num_elements() * variable.dtype.size
+    return int(variable.shape.num_elements() * variable.dtype.size)
