@@ -89,7 +89,7 @@ def test_the_test_extra_is_enough_for_the_tests(
     metadata: dict[str, Any],
 ) -> None:
     extras = metadata["extras_require"]
-    assert _names(extras["test"]) == _names(extras["cpu"]) | {
+    assert _names(extras["test"]) == _names(extras["rehearse"]) | {
         "pytest",
         "pytest-xdist",
         "trustme",

@@ -5,6 +5,7 @@ Runs in a process of its own: see `pretended`.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ def trace(request: Request, folder: str) -> Traced:
     precision, layers, refused, seconds = _bridged(request)
     if refused:
         return Traced((), refused, layers, {}, precision, seconds)
+    # The state of a large network fits into a host once.
+    gc.collect()
     config, network = request.config, request.network
     cores, images = request.cores, request.images
     strategy = pretended_tpu(cores)
