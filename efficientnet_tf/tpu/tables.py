@@ -149,7 +149,7 @@ def _cost_rows(rehearsal: Rehearsal) -> Rows:
     limits = rehearsal.limit_images_per_second
     found = [
         ("FLOPs per image", f"{flops / 1e9:,.3f} G"),
-        ("bytes per image", f"{moved / 1e6:,.1f} MB of HBM traffic"),
+        ("bytes per image", f"{moved / 1e6:,.1f} MB read and written"),
         ("FLOPs per byte", f"{rehearsal.arithmetic_intensity:.1f}"),
         (
             "limit by arithmetic",
