@@ -172,6 +172,7 @@ def test_what_a_tpu_refuses_is_named_with_its_layer(
     assert "block1a_expand_activation" in layers
 
 
+@pytest.mark.slow
 def test_microbatches_and_remat_take_less_memory(
     cache: Path, first: dict[str, Any]
 ) -> None:

@@ -102,6 +102,8 @@ def test_a_libtpu_that_would_abort(vm: Path) -> None:
 
 def test_no_libtpu(vm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(vm / "libtpu-0.0.21.dist-info")
+    # The one that compiles for rehearsals, if it is installed here.
+    monkeypatch.setattr(sys, "path", [str(vm)])
     with pytest.raises(RunError, match="libtpu is not installed"):
         check(vm)
     monkeypatch.setenv("TPU_LIBRARY_PATH", "/somewhere/libtpu.so")
