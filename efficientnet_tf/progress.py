@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -76,18 +76,12 @@ def progress(what: str, total: int, done: int = 0) -> Iterator[Advance]:
         yield advance
 
 
-class Tick(Protocol):
-    """Keeps a sign of life moving; call it every second or so."""
-
-    def __call__(self) -> None:
-        """Shows how much time has passed."""
-
-
 @contextmanager
-def waiting(what: str) -> Iterator[Tick]:
+def waiting(what: str) -> Iterator[Callable[[], None]]:
     """Shows the time while the block waits for what tells no progress.
 
-    Without a terminal it is a line now and then.
+    Without a terminal it is a line now and then. The block is given a function
+    that moves it on, to be called every second or so.
 
     Args:
         what: What it waits for, in a few words.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from efficientnet_tf import progress as progress_module
 from efficientnet_tf.progress import training_note
 
 ROOT = Path(__file__).parents[1]
@@ -138,3 +139,14 @@ def test_notes(figures, note):
     assert note == training_note(
         loss=loss, images_per_second=pace, input_wait_share=share, top1=top1
     )
+
+
+def test_waiting_says_now_and_then_how_long_it_has_been(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress_module.waiting("compiling") as tick:
+        tick()
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr(progress_module, "LINE_SECONDS", 0.0)
+        tick()
+    assert capsys.readouterr().err == "compiling | 0:00:00\n"

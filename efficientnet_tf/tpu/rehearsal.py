@@ -120,7 +120,7 @@ def rehearse(
         RunError: What it needs is not installed, or failed in a way that is
             no answer.
     """
-    check(config, topology)
+    _check(config, topology)
     compiler = compiler_version()
     with tempfile.TemporaryDirectory() as folder:
         traced = apart(
@@ -152,7 +152,7 @@ def _request(config: Config, network: Network, topology: Topology) -> Request:
     return Request(config, bridged, network, topology.cores, few, TRAIN_IMAGES)
 
 
-def check(config: Config, topology: Topology) -> None:
+def _check(config: Config, topology: Topology) -> None:
     """Raises InputError where the batch cannot be divided among the cores."""
     replica_share(config, topology.cores)
     norm_group(config.train.sync_batch_norm, topology.cores)
