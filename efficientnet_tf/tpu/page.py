@@ -23,6 +23,8 @@ from efficientnet_tf.tpu.tables import mebibytes
 
 _WIDTH = 80
 _DEAREST = 6
+# What memory goes to that is free again after a step.
+_OF_A_STEP = ("temporaries", "between buffers", "images", "targets")
 
 _INTRO = """\
 # Rehearsals
@@ -56,6 +58,7 @@ def page(rehearsals: Sequence[Rehearsal]) -> str:
         notes.append(_QUICK)
     parts = [_INTRO, textwrap.fill(" ".join(notes), _WIDTH) + "\n"]
     parts += ["## Does it fit?\n", _fits_table(rehearsals)]
+    parts += _ways(rehearsals)
     compiled = [each for each in rehearsals if each.flops_per_image]
     parts += ["## What does it cost?\n", _cost_table(compiled)]
     for each in rehearsals:
@@ -109,6 +112,55 @@ def _fits_table(rehearsals: Sequence[Rehearsal]) -> str:
         )
     header = ["step", "images a core", "fits", "HBM at its fullest", "of all"]
     return _table(header, rows)
+
+
+def _ways(rehearsals: Sequence[Rehearsal]) -> list[str]:
+    """What makes a network fit that was rehearsed in more ways than one."""
+    by_network: dict[str, list[Rehearsal]] = {}
+    for each in rehearsals:
+        by_network.setdefault(each.model, []).append(each)
+    parts = []
+    for model, ways in by_network.items():
+        if len(ways) < 2:
+            continue
+        rows = [
+            [
+                each.topology,
+                f"{each.pixels:,}",
+                f"{each.images_per_core // each.microbatches:,}",
+                f"{each.microbatches:,}",
+                "yes" if each.remat else "no",
+                *_shares_of_memory(each),
+                mebibytes(each.hbm_bytes),
+                "yes" if each.fits else "**no**",
+            ]
+            for each in ways
+        ]
+        header = [
+            "TPU",
+            "pixels",
+            "images of a core at once",
+            "microbatches",
+            "remat",
+            "kept from step to step",
+            "needed by a step",
+            "together",
+            "there is",
+            "fits",
+        ]
+        parts += [f"## What makes {model} fit?\n", _table(header, rows)]
+    return parts
+
+
+def _shares_of_memory(rehearsal: Rehearsal) -> list[str]:
+    """What lasts from step to step, what a step needs beside, and the sum."""
+    peak = rehearsal.peak_hbm_bytes
+    total = "-" if peak is None else mebibytes(peak)
+    if peak is None or not rehearsal.flops_per_image:
+        # Of a program too large to compile only the sum is known.
+        return ["-", "-", total]
+    passing = sum(rehearsal.memory.get(kind, 0) for kind in _OF_A_STEP)
+    return [mebibytes(peak - passing), mebibytes(passing), total]
 
 
 def _cost_table(rehearsals: Sequence[Rehearsal]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,27 @@ def test_saved_figures_hold_together() -> None:
             assert each.peak_hbm_bytes <= each.hbm_bytes
             cycles = sum(row["estimated_cycles"] for row in each.layers)
             assert cycles == each.estimated_cycles
+
+
+def test_what_makes_a_network_fit() -> None:
+    """Of the same network in more ways than one, and of no other."""
+    (fits, *_) = load(FOLDER)
+    too_large = replace(
+        fits,
+        batch=8 * fits.batch,
+        images_per_core=8 * fits.images_per_core,
+        fits=False,
+        peak_hbm_bytes=2 * fits.hbm_bytes,
+        memory={"too large for HBM": 2 * fits.hbm_bytes},
+        flops_per_image=None,
+    )
+    told = page([fits, too_large])
+    assert f"## What makes {fits.model} fit?" in told
+    section = told.split("fit?\n")[-1].split("##")[0]
+    assert section.count("**no**") == 1
+    both = f"{2 * fits.hbm_bytes / 2**20:,.0f} MiB"
+    assert f"| - | - | {both} |" in section
+    assert "What makes" not in page([fits])
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "no JSON", '{"model": 1}'])
