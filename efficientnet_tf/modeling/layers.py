@@ -21,7 +21,7 @@ class LeanActivation(keras.layers.Activation):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Elementwise, of any shape."""
         if self.activation is keras.activations.silu:
-            return swish(inputs)
+            return swish(inputs, self.name)
         return super().call(inputs)
 
 
@@ -134,10 +134,7 @@ class Dropout(keras.layers.Dropout):
         return inputs * tf.cast(mask, inputs.dtype)
 
 
-@tf.custom_gradient
-def swish(
-    inputs: tf.Tensor,
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+def swish(inputs: tf.Tensor, name: str = "swish") -> tf.Tensor:
     """`x sigmoid(x)`, elementwise, in few passes over memory.
 
     The gradient of softplus is `upstream * sigmoid(x)` in one kernel, which
@@ -145,14 +142,29 @@ def swish(
     and its gradient, `upstream (sigmoid(x) + y (1 - sigmoid(x)))` for outputs
     y, are five passes; `tf.nn.silu` takes eight, and memory for most of them.
     XLA sees the same product in both.
+
+    Args:
+        inputs: Of any shape.
+        name: Of the layer, for the operations of the gradient.
     """
-    outputs = tf.raw_ops.SoftplusGrad(gradients=inputs, features=inputs)
 
-    def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        gated = tf.raw_ops.SoftplusGrad(gradients=upstream, features=inputs)
-        return gated + gated * (inputs - outputs)
+    @tf.custom_gradient
+    def activated(
+        inputs: tf.Tensor,
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        outputs = tf.raw_ops.SoftplusGrad(gradients=inputs, features=inputs)
 
-    return outputs, gradient
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            # As TensorFlow names its own gradients.
+            with tf.name_scope(f"gradient_tape/{name}"):
+                gated = tf.raw_ops.SoftplusGrad(
+                    gradients=upstream, features=inputs
+                )
+                return gated + gated * (inputs - outputs)
+
+        return outputs, gradient
+
+    return activated(inputs)
 
 
 def fused_norm(
@@ -173,9 +185,15 @@ def fused_norm(
         inputs, gamma, beta, epsilon=epsilon, is_training=True
     )
     # The kernel corrects the variance that it reports, by n / (n - 1).
-    count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+    count = count_of(inputs)
     variance *= tf.maximum(count - 1.0, 1.0) / count
     return outputs, tf.stack([mean, variance])
+
+
+def count_of(values: tf.Tensor) -> tf.Tensor:
+    """How many values a channel of `[batch, height, width, channels]` has."""
+    size = tf.size(values, out_type=tf.int64)
+    return tf.cast(size // values.shape[-1], tf.float32)
 
 
 def moments(values: tf.Tensor) -> tf.Tensor:

@@ -18,8 +18,9 @@ so that
     du = dy (s W)^T + (u - mean(u)) (W b W^T) + c W^T
     dW = s (u - mean(u))^T dy + b cov(u) W + mean(u) (s sum(dy) + n c)
 
-where cov(u) is a sum over rows. Means are taken away first because the terms
-would otherwise nearly cancel where u is far from zero.
+where cov(u) is a sum over rows. Sums over rows are taken as they are, and what
+the mean of u adds to them is taken away before they meet a kernel: afterwards
+the terms would nearly cancel where u is far from zero.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import tensorflow as tf
 from efficientnet_tf.modeling.layers import (
     BatchNorm,
     affine,
+    count_of,
     fused_norm,
     moments,
     with_variance,
@@ -193,7 +195,7 @@ def _gradients(
     image = [0, 1, 2]
     values = tf.cast(source, tf.float32)
     weights = tf.cast(kernel, tf.float32)
-    count = tf.cast(tf.size(source) // source.shape[-1], tf.float32)
+    count = count_of(source)
     own_mean = tf.reduce_mean(values, image)
     covariance = tf.einsum("nhwj,nhwk->jk", values, values)
     covariance -= count * own_mean[:, None] * own_mean

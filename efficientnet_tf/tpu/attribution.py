@@ -35,7 +35,7 @@ NO_LAYER = "other"
 _SUFFIX = re.compile(r"_\d+$")
 _LOSS = re.compile(r"(cross_entropy|loss)", re.I)
 # The optimizer's: clipping measures gradients with an operation `L2Loss`.
-_UPDATE = re.compile(r"(^|/)(global_norm|clip_by|Resource|Assign)")
+_UPDATE = re.compile(r"(^|/)(global_norm|clip_by|Resource|Assign|cond\b)")
 _GRADIENT = "gradient_tape/"
 # They pass on what others made, whatever path they have themselves.
 _VIEWS = frozenset({"get-tuple-element", "tuple", "bitcast"})
@@ -50,7 +50,7 @@ class Place:
         direction: `backward` for what a gradient tape made, `recomputed` for
             the forward pass of a block that runs again for its gradient,
             `forward` for the rest of the layers and the loss, `update` for
-            what belongs to neither, `other` for what cannot be told.
+            what an optimizer does, `other` for what cannot be told.
     """
 
     layer: str
@@ -86,7 +86,9 @@ def place_of_path(path: str, layers: Collection[str]) -> Place:
         return Place(max(names, key=len), direction)
     if _LOSS.search(path) and not _UPDATE.search(path):
         return Place(LOSS, direction)
-    return Place(NO_LAYER, "backward" if _GRADIENT in path else "update")
+    if _GRADIENT in path:
+        return Place(NO_LAYER, "backward")
+    return Place(NO_LAYER, "update") if _UPDATE.search(path) else UNKNOWN
 
 
 class Places:
@@ -174,7 +176,7 @@ class Places:
         if path not in self._paths:
             place = place_of_path(path, self._layers)
             scope = path.partition("/")[0]
-            if place == Place(NO_LAYER, "update") and scope in self._scopes[0]:
+            if place == UNKNOWN and scope in self._scopes[0]:
                 place = Place(NO_LAYER, "forward")
             if place.direction == "forward" and scope in self._recomputed:
                 place = Place(place.layer, "recomputed")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.progress import waiting
@@ -19,6 +20,8 @@ Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 _TAIL_LINES = 5
+# <sys/prctl.h>
+_PR_SET_PDEATHSIG = 1
 
 
 def apart(
@@ -29,7 +32,8 @@ def apart(
 ) -> Result:
     """Calls a function in a fresh process and shows how long it takes.
 
-    What the process prints is kept, and shown only where it fails.
+    What the process prints is kept, and its last words are told where it fails.
+    It ends with its parent, whatever ends that.
 
     Args:
         what: The work, in a few words.
@@ -65,6 +69,9 @@ def apart(
         finally:
             process.kill()
             process.join()
+        said = _tail(log.read())
+    if isinstance(outcome, _Unexpected):
+        raise RunError(f"{what}: {outcome.text}; its last words: {said}")
     if not succeeded:
         raise outcome
     result: Result = outcome
@@ -79,6 +86,7 @@ def _answer(
     named: dict[str, object],
 ) -> None:
     """The process: sends (True, result) or (False, error)."""
+    _end_with_parent()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(descriptor, stream.fileno())
@@ -88,11 +96,21 @@ def _answer(
         answer = False, error
     except Exception as error:
         # Errors of TensorFlow and XLA cannot travel.
-        traceback.print_exc()
         text = " ".join(str(error).split())
-        answer = False, RunError(f"{type(error).__name__}: {text}")
+        answer = False, _Unexpected(f"{type(error).__name__}: {text}")
     with contextlib.suppress(BrokenPipeError):
         sender.send(answer)
+
+
+class _Unexpected(NamedTuple):
+    """An error that is nobody's answer."""
+
+    text: str
+
+
+def _end_with_parent() -> None:
+    """Has Linux kill this process where its parent is gone."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _died(code: int | None) -> str:

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.tpu.processes import apart
+
+
+# Its child tells its number where only the parent's output leads.
+PARENT = """
+import os, sys
+from efficientnet_tf.tpu.processes import apart
+from tests.tpu.test_processes import tells_and_waits
+if __name__ == "__main__":
+    apart("waiting", tells_and_waits, os.getpid())
+"""
+
+
+def tells_and_waits(parent: int) -> None:
+    with open(f"/proc/{parent}/fd/1", "w") as output:
+        print(os.getpid(), file=output, flush=True)
+    time.sleep(600)
 
 
 def noisy(number: int, *, times: int) -> tuple[int, int]:
@@ -22,6 +41,7 @@ def refuses(value: str) -> None:
 
 
 def fails() -> None:
+    os.write(2, b"trying\n")
     raise ZeroDivisionError("division\nby zero")
 
 
@@ -45,8 +65,28 @@ def test_an_input_error_stays_one() -> None:
 
 
 def test_any_other_error_is_said_in_one_line() -> None:
-    with pytest.raises(RunError, match="^ZeroDivisionError: division by zero$"):
+    expected = (
+        "^dividing: ZeroDivisionError: division by zero; its last words: trying$"
+    )
+    with pytest.raises(RunError, match=expected):
         apart("dividing", fails)
+
+
+def test_the_process_ends_with_its_parent() -> None:
+    """However the parent ends: SIGKILL gives it no time to tell."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert os.path.exists(f"/proc/{child}")
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while os.path.exists(f"/proc/{child}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_process_that_dies_leaves_its_last_words() -> None:
