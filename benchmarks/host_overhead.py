@@ -17,7 +17,14 @@ import sys
 
 from benchmarks.harness import SECONDS, alternate, rows, timed
 from benchmarks.machine import this_machine
-from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.results import (
+    Result,
+    add_flags,
+    command_line,
+    finish,
+    positive,
+    tell,
+)
 from benchmarks.train_call import BARE, TrainCall, recipe
 from efficientnet_tf.command_line import run
 
@@ -31,7 +38,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--steps", type=int, default=50, help="of a turn")
+    parser.add_argument("--steps", type=positive, default=50, help="of a turn")
     add_flags(parser, rounds=9)
     given = parser.parse_args()
     machine = this_machine(("tensorflow", "keras"))

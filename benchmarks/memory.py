@@ -17,11 +17,19 @@ from pathlib import Path
 
 from benchmarks.harness import WALL, Figures, alternate, rows, timed
 from benchmarks.machine import this_machine
-from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.results import (
+    Result,
+    add_flags,
+    command_line,
+    finish,
+    positive,
+    tell,
+)
 from benchmarks.train_call import TrainCall, recipe
 from benchmarks.worker import fresh, serve
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import RunError
+from efficientnet_tf.networks import network
 
 WAYS = {
     "plain": [],
@@ -62,8 +70,8 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", nargs="?", default="efficientnet-b0")
-    parser.add_argument("--pixels", type=int, default=224)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--pixels", type=positive, default=224)
+    parser.add_argument("--batch", type=positive, default=32)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     add_flags(parser, rounds=3)
     given = parser.parse_args()
@@ -75,6 +83,7 @@ def main() -> None:
         way: fresh(way, "benchmarks.memory", *words, f"--way={way}")
         for way in WAYS
     }
+    network(given.model, pixels=given.pixels)
     machine = this_machine(("tensorflow", "keras"))
     found = alternate(turns, rounds=given.rounds, warmup=0, tell=tell)
     plain, *others = WAYS

@@ -100,11 +100,30 @@ def save(result: Result, folder: Path) -> Path:
     return path
 
 
-def add_flags(parser: argparse.ArgumentParser, *, rounds: int) -> None:
-    """Adds what every benchmark takes."""
-    parser.add_argument(
-        "--rounds", type=int, default=rounds, help="turns of each that count"
-    )
+def positive(text: str) -> int:
+    """A whole number above 0; argparse words the error."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def add_flags(
+    parser: argparse.ArgumentParser, *, rounds: int | None = None
+) -> None:
+    """Adds what every benchmark takes.
+
+    Args:
+        parser: Where to.
+        rounds: By default; None where nothing is timed.
+    """
+    if rounds is not None:
+        parser.add_argument(
+            "--rounds",
+            type=positive,
+            default=rounds,
+            help="turns of each that count",
+        )
     parser.add_argument(
         "--json", action="store_true", help="print JSON, not a table"
     )

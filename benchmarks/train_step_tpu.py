@@ -19,10 +19,18 @@ import tempfile
 
 from benchmarks.harness import Figures, rows
 from benchmarks.machine import this_machine
-from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.results import (
+    Result,
+    add_flags,
+    command_line,
+    finish,
+    positive,
+    tell,
+)
 from benchmarks.train_call import BARE, CLASSES, peer_state, recipe
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.networks import network
 from efficientnet_tf.tpu import cache
 from efficientnet_tf.tpu.analysis import analyse
 from efficientnet_tf.tpu.compiling import Effort
@@ -61,15 +69,15 @@ def lowered(model: str, application: str, batch: int, folder: str) -> Program:
     from efficientnet_tf.training.state import create_state
 
     config = recipe(model, 0, batch, *BARE, "train.precision=bfloat16")
-    network = config.network(CLASSES)
+    resolved = config.network(CLASSES)
     strategy = pretended_tpu(1)
     with one_copy_of_variables(strategy):
         if application:
-            state = peer_state(application, network, config, PRECISION)
+            state = peer_state(application, resolved, config, PRECISION)
         else:
-            state = create_state(network, config, PRECISION)
+            state = create_state(resolved, config, PRECISION)
     (program,) = lower(
-        strategy, state, config, network, CLASSES * batch, PRECISION, folder
+        strategy, state, config, resolved, CLASSES * batch, PRECISION, folder
     )
     return program
 
@@ -83,7 +91,7 @@ def figures(
         program = apart(
             f"lowering {name}", lowered, model, application, batch, folder
         )
-        key = cache.key_of(program.path, topology, effort)
+        key = cache.key_of(program.path, topology, effort, ())
         outcome = cache.load(key)
         if outcome is None:
             outcome = apart(
@@ -107,7 +115,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--batch", type=positive, default=128)
     parser.add_argument("--topology", default="v5e:1x1", help="of one core")
     parser.add_argument("--effort", default="full", choices=("quick", "full"))
     parser.add_argument(
@@ -116,8 +124,10 @@ def main() -> None:
         default=MODELS,
         help="names of ours",
     )
-    add_flags(parser, rounds=1)
+    add_flags(parser)
     given = parser.parse_args()
+    for name in given.models:
+        network(name)
     machine = this_machine(("tensorflow", "keras", "jax", "libtpu"))
     topology = parse_topology(given.topology)
     if topology.cores != 1:

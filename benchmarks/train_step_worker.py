@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -43,6 +44,8 @@ class Job:
         batch: Images of a step.
         steps: Steps of a turn.
         threads: For the arithmetic of an operation.
+        onednn: Whether a peer on TensorFlow takes oneDNN's kernels, or those
+            that it takes by itself; ours chooses.
     """
 
     framework: str
@@ -51,6 +54,7 @@ class Job:
     batch: int
     steps: int
     threads: int
+    onednn: bool = False
 
     def to_json(self) -> str:
         """The worker's argument."""
@@ -61,6 +65,8 @@ class Job:
 Trained = tuple[Callable[[int], object], dict[str, float]]
 
 _KERAS = {f"efficientnet-b{n}": f"EfficientNetB{n}" for n in range(8)}
+# Whose kernels are a choice that ours makes and they leave to their user.
+ON_TENSORFLOW = ("keras", "tf_keras")
 # Each peer's networks, by ours.
 PEERS = {
     "keras": _KERAS,
@@ -194,6 +200,8 @@ FRAMEWORKS: dict[str, Callable[[Job], Trained]] = {
 
 def _start(job: Job) -> tuple[Figures, Turn]:
     """The first step, and how the others are timed."""
+    if job.onednn:
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     began = time.perf_counter()
     train, facts = FRAMEWORKS[job.framework](job)
     train(1)

@@ -17,6 +17,9 @@ SHARES = (1, 2, 4, *range(8, 4097, 8))
 # After so many attempts that trusted in proportion one halves what is left.
 _MODEL_ATTEMPTS = 5
 
+# Where how much too large something is is not known.
+_NO_TELLING = 1.001
+
 # Says of a share whether it fits, and how much memory it takes of the whole.
 Attempt = Callable[[int], tuple[bool, float]]
 
@@ -39,7 +42,7 @@ def find_batch(
     Returns:
         The rehearsal of the largest batch that fits, None where none does,
         and all that were made, in their order. Where something is refused
-        there is one: no batch mends that.
+        before any batch has fitted, the search ends: no batch mends that.
 
     Raises:
         InputError: As `rehearse`.
@@ -54,9 +57,12 @@ def find_batch(
         )
         tried = rehearse(sized, network, topology, effort=effort)
         made[share] = tried
-        if tried.peak_hbm_bytes is None:
-            raise _Refused
-        return tried.fits, tried.peak_hbm_bytes / tried.hbm_bytes
+        if tried.peak_hbm_bytes is not None:
+            return tried.fits, tried.peak_hbm_bytes / tried.hbm_bytes
+        if any(each.fits for each in made.values()):
+            # Other memory than HBM may be too small for so many images.
+            return False, _NO_TELLING
+        raise _Refused
 
     mixes = config.data.mixup or config.data.cutmix
     shares = [share for share in SHARES if share > 1 or not mixes]

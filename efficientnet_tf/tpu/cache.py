@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
 
@@ -30,16 +31,19 @@ _READERS = (
 _FOLDER = os.path.join("efficientnet-tf", "rehearsals")
 
 
-def key_of(path: str, topology: Topology, effort: Effort) -> str:
+def key_of(
+    path: str, topology: Topology, effort: Effort, layers: Sequence[str]
+) -> str:
     """What decides an outcome: program, TPU, compiler, and how it is read.
 
     Args:
         path: Of a serialized HloModuleProto.
         topology: What it is compiled for.
         effort: Of the compiler.
+        layers: That its costs are told by.
     """
     digest = hashlib.sha256()
-    for words in (topology.name, effort, compiler_version()):
+    for words in (topology.name, effort, compiler_version(), *layers):
         digest.update(f"{words}\n".encode())
     for name in _READERS:
         source = files("efficientnet_tf.tpu").joinpath(f"{name}.py")

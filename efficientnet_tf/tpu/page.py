@@ -33,9 +33,9 @@ Generated (`python -m efficientnet_tf.tpu.page docs/rehearsals.md`) from
 `docs/rehearsals/`, where each file is what `python main.py rehearse ... --json`
 printed; a test holds the page against its generator.
 
-**Nothing here ran on a TPU.** The training step of the default recipe was
-traced for the TPU that is named and compiled by the compiler that drives real
-ones. Memory, arithmetic and traffic are those of the compiled program, as the
+**Nothing here ran on a TPU.** The training step of the default recipe, but
+for what a command says, was traced for the TPU that is named and compiled by
+the compiler that drives real ones. Memory, arithmetic and traffic are those of the compiled program, as the
 compiler counts them: with `--effort=full`, which uses more on-chip memory,
 traffic there is among it.
 **Cycles are the compiler's own estimate**, by which it schedules, and no
@@ -68,18 +68,19 @@ def page(rehearsals: Sequence[Rehearsal]) -> str:
 
 def command(rehearsal: Rehearsal) -> str:
     """What rehearses it again."""
-    settings = [f"model.pixels={rehearsal.pixels}"]
-    if rehearsal.microbatches > 1:
-        settings.append(f"train.microbatches={rehearsal.microbatches}")
-    if rehearsal.remat:
-        settings.append("train.remat=true")
+    flags = [] if rehearsal.effort == "quick" else ["--effort=full"]
+    flags += [
+        f"--set {setting}"
+        for setting in rehearsal.settings
+        if not setting.startswith(("model.name=", "train.batch="))
+    ]
     return " ".join(
         [
             "python main.py rehearse",
             f"--model={rehearsal.model}",
             f"--topology={rehearsal.topology}",
             f"--batch={rehearsal.batch}",
-            *(f"--set {setting}" for setting in settings),
+            *flags,
         ]
     )
 
@@ -90,6 +91,8 @@ def _title(rehearsal: Rehearsal) -> str:
         ways.append(f"{rehearsal.microbatches} microbatches")
     if rehearsal.remat:
         ways.append("remat")
+    if rehearsal.effort != "quick":
+        ways.append("full effort")
     said = f", {', '.join(ways)}" if ways else ""
     return (
         f"{rehearsal.model} at {rehearsal.pixels} px, {rehearsal.topology}, "

@@ -15,7 +15,7 @@ from efficientnet_tf.tpu.compiling import Effort, compiler_version
 from efficientnet_tf.tpu.processes import apart
 from efficientnet_tf.tpu.topology import Topology
 from efficientnet_tf.tpu.traced import Program, Refused, Request, Traced
-from efficientnet_tf.training.config import Config
+from efficientnet_tf.training.config import Config, differences
 from efficientnet_tf.training.plan import norm_group, replica_share
 
 # Of ImageNet; only schedules depend on it, and nothing here on those.
@@ -31,6 +31,8 @@ class Rehearsal:
     Attributes:
         model: The network.
         pixels: Side of its images.
+        classes: Of its head.
+        settings: Where the config is not the default one, as `--set` takes it.
         topology: Of the TPU.
         cores: It has.
         batch: Of all cores.
@@ -58,7 +60,8 @@ class Rehearsal:
         limit_images_per_second: What a core's published arithmetic and
             bandwidth allow: `flops` and `bytes`.
         refused: Rows of `operator, layer, why`.
-        unknown_loops: Loops that are counted as if they ran once.
+        unknown_loops: Loops that are counted as if they ran once. FLOPs and
+            bytes are the compiler's counts, which take every loop so.
         trace_seconds: That TensorFlow took for the step's graph.
         compile_seconds: That the compiler took, maybe long ago.
         cached: Whether all was known before.
@@ -66,6 +69,8 @@ class Rehearsal:
 
     model: str
     pixels: int
+    classes: int
+    settings: list[str]
     topology: str
     cores: int
     batch: int
@@ -170,7 +175,7 @@ def _outcome(
     effort: Effort,
     layers: Sequence[str],
 ) -> _Known:
-    key = cache.key_of(program.path, topology, effort)
+    key = cache.key_of(program.path, topology, effort, layers)
     known = cache.load(key)
     if known:
         return _Known(known, True)
@@ -214,6 +219,8 @@ def _combined(
     result = Rehearsal(
         model=network.name,
         pixels=network.pixels,
+        classes=network.classes,
+        settings=_settings(config),
         topology=topology.name,
         cores=topology.cores,
         batch=train.batch,
@@ -248,6 +255,17 @@ def _combined(
     if refused or any(o.hbm_needed is not None for _, o in pairs):
         return replace(result, fits=False)
     return _with_costs(result, topology, pairs)
+
+
+def _settings(config: Config) -> list[str]:
+    """What makes the config of the default one."""
+    said = []
+    for name in differences(config, Config()):
+        section, _, field = name.partition(".")
+        value = getattr(getattr(config, section), field)
+        text = str(value).lower() if isinstance(value, bool) else value
+        said.append(f"{name}={text}")
+    return said
 
 
 def _room(

@@ -41,7 +41,11 @@ def rows(rehearsal: Rehearsal) -> Rows:
             f"{rehearsal.batch:,}: {rehearsal.images_per_core:,} on each of "
             f"{rehearsal.cores:,} cores{_in_parts(rehearsal)}",
         ),
-        ("precision", f"{rehearsal.precision}, {rehearsal.optimizer}"),
+        (
+            "trained",
+            f"{rehearsal.classes:,} classes, {rehearsal.optimizer}, "
+            f"{rehearsal.precision}",
+        ),
     ]
     found += [
         (f"  {kind}", mebibytes(size))

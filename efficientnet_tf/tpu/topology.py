@@ -10,6 +10,8 @@ from typing import NamedTuple
 from efficientnet_tf.errors import InputError, near
 
 _GIB = 2**30
+# Those that the compiler knows a single chip of.
+_SINGLE_CHIPS = ("v5e", "v6e")
 
 
 class Generation(NamedTuple):
@@ -96,5 +98,13 @@ def parse_topology(text: str) -> Topology:
         raise InputError(
             f"--topology {text!r}: chips of {kind} stand in {dimensions} "
             f"dimensions, such as {like}"
+        )
+    if any(size % 2 for size in chips[:2]) and not (
+        chips == (1, 1) and kind in _SINGLE_CHIPS
+    ):
+        raise InputError(
+            f"--topology {text!r}: the compiler knows slices of whole hosts, "
+            f"2x2 chips each, so the first two sizes must be even, as in {like}"
+            + (f", or {kind}:1x1" if kind in _SINGLE_CHIPS else "")
         )
     return Topology(text, kind, chips)

@@ -72,7 +72,8 @@ class Request:
         network: What it trains.
         cores: Of the TPU.
         bridged_cores: What TensorFlow's bridge takes of a few of them it takes
-            of all: their programs are the same, and it needs long for many.
+            of all, and it needs long for many. The programs differ in how many
+            exchange what.
         images: Of the training data, which only the schedules ask for.
     """
 

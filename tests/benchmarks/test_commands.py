@@ -26,6 +26,7 @@ PROGRAMS = [
     "pointwise",
     "trace_time",
     "train_step",
+    "train_step_tpu",
 ]
 
 
@@ -45,8 +46,10 @@ def test_help(program: str) -> None:
     said = run("-m", f"benchmarks.{program}", "--help")
     assert said.returncode == 0, said.stderr
     assert f"python -m benchmarks.{program}" in said.stdout
-    for flag in ("--json", "--save", "--rounds"):
+    for flag in ("--json", "--save"):
         assert flag in said.stdout
+    # A compiler says the same every time.
+    assert ("--rounds" in said.stdout) == (program != "train_step_tpu")
 
 
 def test_a_program_by_its_path() -> None:
@@ -54,10 +57,25 @@ def test_a_program_by_its_path() -> None:
     assert said.returncode == 0, said.stderr
 
 
-def test_what_is_wrong_is_said_in_a_line() -> None:
-    said = run("-m", "benchmarks.train_step", "--models=efficientnet-b9")
+@pytest.mark.parametrize(
+    ("program", "model"),
+    [
+        ("train_step", "--models=efficientnet-b9"),
+        ("train_step_tpu", "--models=efficientnet-b9"),
+        ("memory", "efficientnet-b9"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(program: str, model: str) -> None:
+    said = run("-m", f"benchmarks.{program}", model)
     assert said.returncode == 2
-    assert said.stderr.startswith("train_step.py: unknown model")
+    assert said.stderr.startswith(f"{program}.py: unknown model")
+
+
+@pytest.mark.parametrize("flag", ["--threads=0", "--rounds=0", "--rounds=x"])
+def test_numbers_are_positive(flag: str) -> None:
+    said = run("-m", "benchmarks.limits", flag)
+    assert said.returncode == 2
+    assert flag.partition("=")[0] in said.stderr
     assert len(said.stderr.splitlines()) == 1
 
 

@@ -13,7 +13,6 @@ import pytest
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.tpu.processes import apart
 
-
 # Its child tells its number where only the parent's output leads.
 PARENT = """
 import os, sys
@@ -66,7 +65,8 @@ def test_an_input_error_stays_one() -> None:
 
 def test_any_other_error_is_said_in_one_line() -> None:
     expected = (
-        "^dividing: ZeroDivisionError: division by zero; its last words: trying$"
+        "^dividing: ZeroDivisionError: division by zero; "
+        "its last words: trying$"
     )
     with pytest.raises(RunError, match=expected):
         apart("dividing", fails)

@@ -43,6 +43,9 @@ def test_memory_is_what_the_compiler_lets_a_program_use() -> None:
         ("v4:2x2", "stand in 3 dimensions, such as v4:2x2x2"),
         ("v5e:0x4", "come its chips"),
         ("v5e:2x-4", "come its chips"),
+        ("v5e:3x5", "must be even, as in v5e:2x2, or v5e:1x1"),
+        ("v5e:1x2", "must be even"),
+        ("v4:1x1x1", "must be even, as in v4:2x2x2$"),
         ("tpu7x:2x2x1", "unknown generation"),
     ],
 )
