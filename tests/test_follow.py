@@ -133,6 +133,7 @@ def test_flags_that_do_not_fit(flags, reason, run, capsys):
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_beside_a_training_in_another_process(small_data, tmp_path):
     run = tmp_path / "run"
     train = (

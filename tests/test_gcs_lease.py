@@ -58,6 +58,7 @@ def is_lost(process: subprocess.Popen[str]) -> bool:
     return {"True": True, "False": False}[said(process)]
 
 
+@pytest.mark.slow
 def test_of_some_that_begin_together_one_holds(
     gcs: LocalGcs, start: Start
 ) -> None:

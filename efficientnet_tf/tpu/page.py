@@ -33,11 +33,11 @@ Generated (`python -m efficientnet_tf.tpu.page docs/rehearsals.md`) from
 `docs/rehearsals/`, where each file is what `python main.py rehearse ... --json`
 printed; a test holds the page against its generator.
 
-**Nothing here ran on a TPU.** The training step of the default recipe, but
-for what a command says, was traced for the TPU that is named and compiled by
-the compiler that drives real ones. Memory, arithmetic and traffic are those of the compiled program, as the
-compiler counts them: with `--effort=full`, which uses more on-chip memory,
-traffic there is among it.
+**Nothing here ran on a TPU.** The training step of the default recipe, but for
+what a command says, was traced for the TPU that is named and compiled by the
+compiler that drives real ones. Memory, arithmetic and traffic are those of the
+compiled program, as the compiler counts them: with `--effort=full`, which uses
+more on-chip memory, traffic there is among it.
 **Cycles are the compiler's own estimate**, by which it schedules, and no
 measurement: they compare programs for the same TPU. Limits are what a core's
 published arithmetic and bandwidth allow for that arithmetic and traffic, were

@@ -169,7 +169,13 @@ def empty_index(folder: Path, step: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [flip_data, remove_index, cut_short, empty_index]
+    "damage",
+    [
+        flip_data,
+        remove_index,
+        pytest.param(cut_short, marks=pytest.mark.slow),
+        pytest.param(empty_index, marks=pytest.mark.slow),
+    ],
 )
 def test_a_damaged_one_is_told_and_the_one_before_taken(
     config: Config,

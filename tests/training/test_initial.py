@@ -224,7 +224,8 @@ class Stop(Exception):
     """Stands for a kill."""
 
 
-@pytest.mark.parametrize("stop", [pytest.param(3, marks=pytest.mark.slow), 7])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [3, 7])
 def test_a_resumed_run_equals_an_uninterrupted_one(
     config, source, renamed, tmp_path, monkeypatch, stop
 ):

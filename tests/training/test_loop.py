@@ -309,6 +309,7 @@ def test_classes_must_be_those_of_the_data(config, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_seeds_decide(config, whole, tmp_path):
     again, other = str(tmp_path / "again"), str(tmp_path / "other")
     train(config, again)

@@ -401,6 +401,7 @@ sys.exit(command_line.run("main.py", work))
 """
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_gone_is_said() -> None:
     ports = free_ports(2)
     chief, worker = run_programs(ALONE, [tf_config(ports, n) for n in (0, 1)])

@@ -108,6 +108,7 @@ def test_the_bridge_makes_one_program_of_a_replica(traced, call):
     assert traced[call]["clusters"] >= 1
 
 
+@pytest.mark.slow
 def test_microbatches_that_are_computed_twice_in_groups_of_batch_norm(
     traced, squares_dir, tmp_path
 ):
