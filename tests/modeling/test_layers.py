@@ -303,6 +303,28 @@ def test_swish_and_its_gradient_are_those_of_the_formula(
     np.testing.assert_allclose(gradient, upstream * slope, rtol=1e-5, atol=1e-5)
 
 
+def test_the_gradient_of_swish_tells_its_layer() -> None:
+    """So that what a compiler says of it can be told by layer."""
+    layer = LeanActivation("silu", name="stem_activation")
+
+    @tf.function
+    def gradient(inputs: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs)
+        return tape.gradient(outputs, inputs)
+
+    graph = gradient.get_concrete_function(tf.TensorSpec([4])).graph
+    names = [
+        operation.name
+        for operation in graph.get_operations()
+        if operation.type not in ("Placeholder", "Identity", "NoOp")
+    ]
+    assert sum("SoftplusGrad" in name for name in names) == 2
+    elsewhere = [name for name in names if "stem_activation" not in name]
+    assert set(elsewhere) <= {"ones", "zeros"}
+
+
 @pytest.mark.parametrize("name", ["silu", "relu", "relu6"])
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_an_activation_does_as_keras(name: str, policy: str) -> None:

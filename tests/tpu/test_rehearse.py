@@ -85,7 +85,7 @@ def test_the_network_does_the_arithmetic_of_its_table(
     macs = json.loads(described.stdout)["macs"]
     # Forward, and backward for weights and for inputs, two FLOPs each; beside
     # them what is done number by number.
-    assert 4 * macs < first["flops_per_image"] < 20 * macs
+    assert 6 * macs < first["flops_per_image"] < 8 * macs
 
 
 def test_weights_are_averaged_and_remembered_by_the_optimizer(
@@ -173,16 +173,19 @@ def test_what_a_tpu_refuses_is_named_with_its_layer(
 
 
 @pytest.mark.slow
-def test_microbatches_and_remat_take_less_memory(
-    cache: Path, first: dict[str, Any]
-) -> None:
-    both = "--set train.microbatches=2 --set train.remat=true"
-    found = rehearsed(cache, *TINY, both)
-    assert found["fits"]
+def test_microbatches_and_remat_take_less_memory(cache: Path) -> None:
+    # Large enough that what a block makes is most of the memory.
+    large = ("--model=tiny", "--topology=v5e:1x1", "--batch=256")
+    plain, both = (
+        rehearsed(cache, *large, "--set model.pixels=64", said)
+        for said in ("", "--set train.microbatches=2 --set train.remat=true")
+    )
+    assert both["memory"]["temporaries"] < plain["memory"]["temporaries"] / 2
+    found = both
     assert found["memory"]["gradient sums"] > 0
     directions = {row["direction"] for row in found["layers"]}
     assert "recomputed" in directions
-    assert "recomputed" not in {r["direction"] for r in first["layers"]}
+    assert "recomputed" not in {r["direction"] for r in plain["layers"]}
 
 
 @pytest.mark.slow
