@@ -24,7 +24,7 @@ from efficientnet_tf.tpu.tables import mebibytes
 _WIDTH = 80
 _DEAREST = 6
 # What memory goes to that is free again after a step.
-_OF_A_STEP = ("temporaries", "between buffers", "images", "targets")
+_OF_A_STEP = ("temporaries", "not explained", "images", "targets")
 
 _INTRO = """\
 # Rehearsals

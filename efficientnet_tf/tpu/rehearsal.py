@@ -298,7 +298,7 @@ def _room_of(
     for number, size in outcome.parameter_bytes.items():
         room[program.parameters[int(number)]] += size
     room["temporaries"] = sum(row["bytes"] for row in outcome.temporaries)
-    room["between buffers"] = outcome.holes
+    room["not explained"] = outcome.holes
     return room
 
 
