@@ -59,7 +59,8 @@ class TrainStep:
             targets: float32 `[share, classes]`, which sum to one.
 
         Returns:
-            float32 scalar, the loss of the global batch.
+            float32 scalar, the loss of the global batch; no number where the
+            loss or a gradient is none.
         """
         return self._update(self.contributions(images, targets, part=0))
 
@@ -159,8 +160,10 @@ class TrainStep:
             gradients, _ = tf.clip_by_global_norm(
                 gradients, train.clip_norm, use_norm=norm
             )
-        # Neither a loss nor a gradient that is no number is ever forgotten.
-        state.loss_sum.assign_add(loss + 0.0 * norm)
+        # Neither a loss nor a gradient that is no number is ever forgotten. A
+        # single core's bridge fails on a result that is a variable's as read.
+        loss += 0.0 * norm
+        state.loss_sum.assign_add(loss)
         state.gradient_norm.assign(norm)
 
         def update() -> None:
