@@ -180,7 +180,7 @@ def test_microbatches_and_remat_take_less_memory(cache: Path) -> None:
         rehearsed(cache, *large, "--set model.pixels=64", said)
         for said in ("", "--set train.microbatches=2 --set train.remat=true")
     )
-    assert both["memory"]["temporaries"] < plain["memory"]["temporaries"] / 2
+    assert both["memory"]["temporaries"] < 0.7 * plain["memory"]["temporaries"]
     found = both
     assert found["memory"]["gradient sums"] > 0
     directions = {row["direction"] for row in found["layers"]}
@@ -190,8 +190,8 @@ def test_microbatches_and_remat_take_less_memory(cache: Path) -> None:
 
 @pytest.mark.slow
 def test_the_largest_batch_is_found(cache: Path) -> None:
-    flags = ("--model=tiny", "--topology=v2:2x2", "--batch=16384")
-    found = rehearsed(cache, *flags, "--set model.pixels=256", "--find_batch")
+    flags = ("--model=tiny", "--topology=v2:2x2", "--batch=8192")
+    found = rehearsed(cache, *flags, "--set model.pixels=512", "--find_batch")
     assert found["fits"]
     assert found["batch"] == found["largest_batch"]
     tried = {row["batch"]: row["fits"] for row in found["tried"]}
