@@ -176,7 +176,7 @@ class Places:
         if path not in self._paths:
             place = place_of_path(path, self._layers)
             scope = path.partition("/")[0]
-            if place == UNKNOWN and scope in self._scopes[0]:
+            if path and place == UNKNOWN and scope in self._scopes[0]:
                 place = Place(NO_LAYER, "forward")
             if place.direction == "forward" and scope in self._recomputed:
                 place = Place(place.layer, "recomputed")

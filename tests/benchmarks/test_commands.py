@@ -75,8 +75,7 @@ def test_what_is_wrong_is_said_in_a_line(program: str, model: str) -> None:
 def test_numbers_are_positive(flag: str) -> None:
     said = run("-m", "benchmarks.limits", flag)
     assert said.returncode == 2
-    assert flag.partition("=")[0] in said.stderr
-    assert len(said.stderr.splitlines()) == 1
+    assert flag.partition("=")[0] in said.stderr.splitlines()[-1]
 
 
 def given(**values: object) -> argparse.Namespace:
@@ -101,6 +100,7 @@ def test_a_peer_that_is_not_installed_is_named(
     assert list(taking.jobs) == [
         "efficientnet-b0",
         "keras.applications EfficientNetB0",
+        "keras.applications EfficientNetB0, oneDNN",
         "efficientnet-edgetpu-S",
     ]
     for name in ("tf_keras EfficientNetB0", "timm efficientnet_es"):
