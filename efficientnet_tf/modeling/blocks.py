@@ -147,7 +147,7 @@ class Maker:
         """The 1x1 expansion and the depthwise convolution of a block."""
         if block.expands:
             if routing is None:
-                x = self.mix_norm(x, f"{name}expand_", block.expanded)
+                x = self._mix_norm(x, f"{name}expand_", block.expanded)
             else:
                 x = self._mix(x, f"{name}expand_conv", block.expanded, routing)
                 x = self.norm(x, f"{name}expand_bn")
@@ -176,7 +176,7 @@ class Maker:
         )
         return excite(x, scale, shift, gate)
 
-    def mix_norm(
+    def _mix_norm(
         self, x: keras.KerasTensor, name: str, channels: int
     ) -> keras.KerasTensor:
         """A 1x1 convolution that widens, and its batch norm."""

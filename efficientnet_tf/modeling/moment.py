@@ -108,9 +108,12 @@ def replica_uniform(
     # no more on many replicas than on one.
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
     before = tf.cast(first, tf.uint64) * (width // _PHILOX_NUMBERS)
-    return tf.raw_ops.StatelessRandomUniformV2(
-        shape=[examples, *each],
+    drawn = tf.raw_ops.StatelessRandomUniformV2(
+        shape=[examples, width // _PHILOX_NUMBERS, _PHILOX_NUMBERS],
         key=key,
         counter=counter + tf.stack([before, tf.zeros_like(before)]),
         alg=_PHILOX,
     )
+    # A TPU makes the numbers of a value in four arrays; side by side they
+    # need not be woven together.
+    return tf.reshape(tf.transpose(drawn, [0, 2, 1]), [examples, *each])

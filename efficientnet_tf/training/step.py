@@ -133,7 +133,7 @@ class TrainStep:
 
     def _decay(self) -> tf.Tensor:
         """What weight decay adds to the loss."""
-        if self._train.optimizer in DECOUPLED:
+        if not self._train.weight_decay or self._train.optimizer in DECOUPLED:
             return tf.constant(0.0)
         squares = [
             tf.nn.l2_loss(weight.value)
