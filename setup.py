@@ -34,6 +34,7 @@ EDGE = ["ai-edge-litert>=2.1,<3"]
 # What every host that trains has besides a TensorFlow.
 TRAIN = [
     *EDGE,
+    "google-crc32c>=1.5,<2",
     "keras>=3.12,<3.16",
     "scikit-learn>=1.5,<2",
     "tensorboard~=2.20.0",
