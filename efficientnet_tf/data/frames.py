@@ -23,6 +23,9 @@ import tensorflow as tf
 # wrong; "truncated": the file ends before the record does.
 FrameFault = Literal["length", "content", "truncated"]
 
+# Before a record, in its file.
+HEADER_BYTES = 12
+
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _READ_BYTES = 8 << 20
@@ -67,7 +70,7 @@ def read_frames(path: str) -> Iterator[Frame]:
             yield Frame(at, None, _fault_of_length(file, at))
             at = file.next_header(at + 1)
             continue
-        end = at + _HEADER.size + length + _FOOTER.size
+        end = at + HEADER_BYTES + length + _FOOTER.size
         if end > file.size:
             fault: FrameFault = "truncated"
         else:
@@ -82,7 +85,7 @@ def read_frames(path: str) -> Iterator[Frame]:
             at = end
         else:
             # Bytes are missing or too many, so that the end is elsewhere.
-            at = file.next_header(at + _HEADER.size)
+            at = file.next_header(at + HEADER_BYTES)
 
 
 def masked_crc(content: bytes) -> int:
@@ -102,8 +105,8 @@ class _File:
 
     def length_at(self, at: int) -> int | None:
         """The length of a record that begins here; None if none does."""
-        header = self._read(at, _HEADER.size)
-        if len(header) < _HEADER.size:
+        header = self._read(at, HEADER_BYTES)
+        if len(header) < HEADER_BYTES:
             return None
         length, checksum = _HEADER.unpack(header)
         if masked_crc(header[:8]) != checksum:
@@ -112,7 +115,7 @@ class _File:
 
     def record_at(self, at: int, length: int) -> bytes | None:
         """The record that begins here; None if its checksum is wrong."""
-        content = self._read(at + _HEADER.size, length + _FOOTER.size)
+        content = self._read(at + HEADER_BYTES, length + _FOOTER.size)
         if len(content) < length + _FOOTER.size:
             return None
         record = content[:length]
@@ -122,7 +125,7 @@ class _File:
     def next_header(self, at: int) -> int:
         """Where the next record begins whose header is whole, or the end."""
         while at < self.size:
-            piece = self._read(at, _SEARCH_BYTES + _HEADER.size - 1)
+            piece = self._read(at, _SEARCH_BYTES + HEADER_BYTES - 1)
             for start in self._plausible(piece, at):
                 if self.length_at(start) is not None:
                     return start
@@ -131,12 +134,12 @@ class _File:
 
     def _plausible(self, piece: bytes, at: int) -> list[int]:
         """Where in a piece a length stands that the file has room for."""
-        places = len(piece) - _HEADER.size + 1
+        places = len(piece) - HEADER_BYTES + 1
         if places < 1:
             return []
         # A number at every byte, not at every eighth.
         lengths = np.ndarray(places, "<u8", piece, strides=(1,))
-        room = max(0, self.size - at - _HEADER.size - _FOOTER.size)
+        room = max(0, self.size - at - HEADER_BYTES - _FOOTER.size)
         # Empty records are passed over: zeroed bytes look like them.
         fits = (lengths > 0) & (lengths <= room)
         return [at + int(place) for place in np.flatnonzero(fits)]
@@ -154,4 +157,4 @@ class _File:
 
 
 def _fault_of_length(file: _File, at: int) -> FrameFault:
-    return "truncated" if file.size - at < _HEADER.size else "length"
+    return "truncated" if file.size - at < HEADER_BYTES else "length"
