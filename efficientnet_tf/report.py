@@ -175,8 +175,8 @@ def check_tables(checked: Checked) -> list[Table]:
     counts.add_column(no_wrap=True)
     for split in checked.records:
         counts.add_column(split, justify="right")
-    rows = {"whole records": checked.records, **checked.counts()}
-    for name, by_split in rows.items():
+    rows = [("whole records", checked.records), *checked.counts().items()]
+    for name, by_split in rows:
         counts.add_row(name, *(f"{n:,}" for n in by_split.values()))
     if not checked.problems:
         return [counts]

@@ -41,7 +41,7 @@ from efficientnet_tf.data.shards import (
     write_result,
 )
 from efficientnet_tf.data.tfds_source import PREFIX, tfds_source
-from efficientnet_tf.data.workers import share_out
+from efficientnet_tf.data.workers import IMAGES_PER_PROCESS, share_out
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import read_text, write_text
 
@@ -124,7 +124,13 @@ def prepare(
         list(pool.map(partial(write_job, out), jobs, jobs.values()))
     if runner == PROCESSES:
         images = len(train) + len(validation)
-        share_out("writing", partial(make_shard, out), list(jobs), images)
+        share_out(
+            "writing",
+            partial(make_shard, out),
+            list(jobs),
+            images,
+            IMAGES_PER_PROCESS,
+        )
     else:
         run_beam(partial(make_shard, out), list(jobs), runner, beam_options)
     _finish(out, list(jobs), found.labels)

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.data.frames import HEADER_BYTES, read_frames
 from efficientnet_tf.data.pictures import HELD_OUT, Picture, Source
-from efficientnet_tf.data.workers import Advance, share_out
+from efficientnet_tf.data.workers import IMAGES_PER_PROCESS, Advance, share_out
 from efficientnet_tf.errors import InputError, RunError, near
 
 PREFIX = "tfds:"
@@ -167,11 +168,10 @@ def _features(name: str, info: Any) -> tuple[str, str]:
                 "take one for classifying pictures"
             )
         keys.append((supervised or found)[0])
-    image = info.features[keys[0]]
-    if image.np_dtype.__name__ != "uint8":
+    dtype = np.dtype(info.features[keys[0]].np_dtype)
+    if dtype != np.uint8:
         raise InputError(
-            f"tfds:{name} has pictures of {image.np_dtype.__name__}; take one "
-            "of uint8"
+            f"tfds:{name} has pictures of {dtype}; take one of uint8"
         )
     return keys[0], keys[1]
 
@@ -190,6 +190,7 @@ def _pictures(data: TfdsData, split: str) -> list[Picture]:
         partial(_indexed, data=_Keys.of(data)),
         files,
         info.num_examples,
+        IMAGES_PER_PROCESS,
     )
     rows = [row for rows in found for row in rows]
     return [

@@ -41,7 +41,7 @@ def share_out(
     function: Callable[[Item, Advance], Result],
     items: Sequence[Item],
     total: int,
-    worth_a_process: int = IMAGES_PER_PROCESS,
+    worth_a_process: int,
 ) -> list[Result]:
     """Calls a function for each thing, on all cores, and shows progress.
 
