@@ -58,7 +58,7 @@ TPU = [
     "cloud-tpu-client==0.10",
 ]
 # Beam holds protobuf below 7, which TensorFlow 2.20 takes as well: an
-# environment of its own. What [tfrecord] adds is google-crc32c, which TRAIN has.
+# environment of its own. What its [tfrecord] adds is google-crc32c, of TRAIN.
 PREPARE = [*CPU, *TFDS, "apache-beam[gcp]>=2.70,<3"]
 # The compiler that TensorFlow 2.20's TPU wheel runs on, and what leads to it.
 REHEARSE = [*CPU, "jax==0.7.1", "libtpu==0.0.21"]

@@ -12,6 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 import main
+from efficientnet_tf.data import check as module
+from efficientnet_tf.data import workers
 from efficientnet_tf.data.check import check
 from efficientnet_tf.errors import InputError
 
@@ -206,6 +208,20 @@ def test_flipped_bytes_hide_no_other_record(data):
     assert "3 records are whole, the manifest says 5" in (
         found.problems[-2].what
     )
+
+
+@pytest.mark.slow
+def test_processes_find_the_same(data, monkeypatch):
+    folder = data({(TRAIN[1], 2): example(jpeg(1), 9)})
+    content = bytearray((folder / TRAIN[0]).read_bytes())
+    content[300] ^= 1
+    (folder / TRAIN[0]).write_bytes(content)
+    alone = check(str(folder))
+    monkeypatch.setattr(module, "_megabytes", lambda *unused: 2)
+    monkeypatch.setattr(module, "_MEGABYTES_PER_PROCESS", 1)
+    monkeypatch.setattr(workers, "cores", lambda: 2)
+    assert check(str(folder)) == alone
+    assert len(alone.problems) == 4
 
 
 def test_a_truncated_file(data):
