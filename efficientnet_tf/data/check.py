@@ -29,6 +29,7 @@ from efficientnet_tf.data.dataset import (
 )
 from efficientnet_tf.data.digits import write_digits
 from efficientnet_tf.data.manifest import MANIFEST, Split, read_manifest
+from efficientnet_tf.data.tfds_source import PREFIX
 from efficientnet_tf.data.workers import share_out
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.networks import IMAGENET_CLASSES
@@ -84,6 +85,11 @@ def check(data_dir: str) -> Checked:
     Raises:
         InputError: It is none, or was not prepared to the end.
     """
+    if data_dir.startswith(PREFIX):
+        raise InputError(
+            f"data_dir {data_dir}: check reads folders of TFRecords; `prepare "
+            f"--from={data_dir}` makes one, and reads every picture as well"
+        )
     folder = write_digits() if data_dir == "digits" else data_dir
     names = listing(folder)
     if MANIFEST in names:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from efficientnet_tf.data import prepare as module
 from efficientnet_tf.data.beam import run_beam
 from efficientnet_tf.data.prepare import prepare
+from efficientnet_tf.data.shards import make_shard
 from efficientnet_tf.errors import InputError, RunError
 
 
@@ -47,6 +49,28 @@ def test_the_same_bytes(beam, source, tmp_path):
     made = contents(tmp_path / "1" / "out")
     assert len(made) == 8
     assert contents(tmp_path / "2" / "out") == made
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_it_goes_on_with_what_another_runner_began(
+    beam, source, tmp_path, monkeypatch
+):
+    prepare(str(source), str(tmp_path / "1" / "out"), shards=5)
+    out = tmp_path / "2" / "out"
+    left = iter(range(3))
+
+    def make_some(*arguments):
+        next(left)
+        make_shard(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(StopIteration):
+        patch.setattr(module, "make_shard", make_some)
+        prepare(str(source), str(out), shards=5)
+    kept = {path: path.stat().st_ino for path in out.glob("train-*")}
+    assert len(kept) == 3
+    prepare(str(source), str(out), shards=5, runner="DirectRunner")
+    assert contents(out) == contents(tmp_path / "1" / "out")
+    assert {path: path.stat().st_ino for path in kept} == kept
 
 
 @pytest.mark.filterwarnings("ignore")

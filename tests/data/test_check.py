@@ -314,6 +314,8 @@ def test_imagenet_is_known_by_its_files(tmp_path):
 
 
 def test_what_is_no_data_set(tmp_path):
+    with pytest.raises(InputError, match="check reads folders of TFRecords"):
+        check("tfds:cifar10")
     with pytest.raises(InputError, match="is no folder that can be read"):
         check(str(tmp_path / "none"))
     with pytest.raises(InputError, match=r"has no train-\* files"):
