@@ -8,6 +8,7 @@ is asked only where its files are and what they hold.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -138,6 +139,11 @@ def _builder(name: str, folder: str) -> Any:
 
 
 def _make(name: str, builder: Any) -> None:
+    print(
+        f"{builder.data_dir} is not there: tensorflow-datasets downloads and "
+        "makes it",
+        file=sys.stderr,
+    )
     try:
         builder.download_and_prepare()
     except AssertionError as error:
