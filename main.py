@@ -8,7 +8,9 @@ usage: python main.py [VERB] [FLAGS]
   predict IMAGE...  the likeliest classes of image files
   import            make a run of a checkpoint of the original code
   export            write a trained network as .keras and as int8 .tflite
-  prepare           turn a folder of class folders of images into TFRecords
+  prepare           turn images into TFRecords: of class folders, ImageNet's
+                    archives or tensorflow-datasets
+  check             read every record of a data set; say what is wrong
   describe          print a network as a table, or all networks
   rehearse          what a TPU would make of a training, without a TPU
 
@@ -55,7 +57,8 @@ it, the recipe is the original's for ImageNet unless --config says otherwise.
 Exit codes: 0 done, 1 failed, 2 wrong input. A training that is stopped saves
 itself and ends with 143 after SIGTERM, with 130 after SIGINT (a second one
 stops at once), and with 75 where the machine or another host goes away. Where
-`predict` cannot read an image it says why, answers the others, and ends with 1.
+`predict` cannot read an image it says why, answers the others, and ends with 1;
+so does `check` where anything is wrong with the data.
 
 Several hosts train together where each is given the same command and its own
 TF_CONFIG; --model_dir and --data_dir must be the same for all, such as gs://.
@@ -266,21 +269,42 @@ def export(given: flags.FlagValues) -> None:
 
 
 def prepare(given: flags.FlagValues) -> None:
-    """Turns a folder of class folders into TFRecords."""
+    """Turns pictures into TFRecords."""
     from efficientnet_tf.data.prepare import prepare
 
-    for name in ("from", "out"):
+    for name, what in (
+        ("from", "FOLDER, or tfds:NAME"),
+        ("out", "FOLDER"),
+    ):
         if not given[name].value:
-            raise InputError(f"prepare: --{name}=FOLDER is missing")
+            raise InputError(f"prepare: --{name}={what} is missing")
     dataset = prepare(
         str(given["from"].value),
         given.out,
         shards=given.shards,
         holdout=given.holdout,
         seed=given.seed,
+        tfds_dir=given.data_dir,
+        validation_labels=given.validation_labels,
+        runner=given.runner,
+        beam_options=given.beam_option,
     )
     facts = report.dataset_facts(dataset)
     _show(given, facts, report.figures(dataset.name, report.rows_of(facts)))
+
+
+def check(given: flags.FlagValues) -> None:
+    """Reads every record of a data set and says what is wrong."""
+    from efficientnet_tf.data.check import check
+
+    if not given.data_dir:
+        raise InputError("check: --data_dir=FOLDER is missing")
+    checked = check(given.data_dir)
+    _show(given, checked.to_dict(), *report.check_tables(checked))
+    if checked.problems:
+        raise RunError(
+            f"{checked.data_dir} has {len(checked.problems):,} problems"
+        )
 
 
 def describe(given: flags.FlagValues) -> None:
@@ -351,8 +375,11 @@ VERBS = {
     "import": Verb(import_, _RUN | {"model", "checkpoint", "ema", "labels"}),
     "export": Verb(export, _RUN | {"data_dir", "out", "labels", "compiler"}),
     "prepare": Verb(
-        prepare, {"from", "out", "shards", "holdout", "seed", "json"}
+        prepare,
+        {"from", "out", "shards", "holdout", "seed", "json"}
+        | {"data_dir", "validation_labels", "runner", "beam_option"},
     ),
+    "check": Verb(check, {"data_dir", "json"}),
     "describe": Verb(describe, {"model", "config", "set", "json"}),
     "rehearse": Verb(
         rehearse,

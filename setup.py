@@ -34,10 +34,15 @@ EDGE = ["ai-edge-litert>=2.1,<3"]
 # What every host that trains has besides a TensorFlow.
 TRAIN = [
     *EDGE,
+    "google-crc32c>=1.5,<2",
     "keras>=3.12,<3.16",
     "scikit-learn>=1.5,<2",
     "tensorboard~=2.20.0",
 ]
+
+# Data sets by name. TFDS 4.9.10 imports importlib_resources and does not ask
+# for it. No TensorFlow: it goes beside cpu, gpu or tpu.
+TFDS = ["tensorflow-datasets>=4.9.9,<5", "importlib_resources>=6,<8"]
 
 # `tensorflow` and `tensorflow-tpu` own the same files and must never meet in
 # one environment, so that neither is in the base install: an extra picks one.
@@ -52,9 +57,18 @@ TPU = [
     "libtpu==0.0.21",
     "cloud-tpu-client==0.10",
 ]
+# Beam holds protobuf below 7, which TensorFlow 2.20 takes as well: an
+# environment of its own. What its [tfrecord] adds is google-crc32c, of TRAIN.
+PREPARE = [*CPU, *TFDS, "apache-beam[gcp]>=2.70,<3"]
 # The compiler that TensorFlow 2.20's TPU wheel runs on, and what leads to it.
 REHEARSE = [*CPU, "jax==0.7.1", "libtpu==0.0.21"]
-TEST = [*REHEARSE, "pytest>=8,<10", "pytest-xdist>=3.6,<4", "trustme>=1.2,<2"]
+TEST = [
+    *REHEARSE,
+    *TFDS,
+    "pytest>=8,<10",
+    "pytest-xdist>=3.6,<4",
+    "trustme>=1.2,<2",
+]
 DEV = [*TEST, "mypy>=1.13,<3", "pre-commit>=4,<5", "ruff>=0.9,<1"]
 # The peers of benchmarks/train_step.py. tf_keras asks for plain `tensorflow`.
 BENCH = [
@@ -89,6 +103,8 @@ setup(
         "gpu": GPU,
         "tpu": TPU,
         "edge": EDGE,
+        "tfds": TFDS,
+        "prepare": PREPARE,
         "rehearse": REHEARSE,
         "test": TEST,
         "dev": DEV,

@@ -9,8 +9,8 @@ def define_flags() -> flags.FlagValues:
     """The flags of all verbs, with nothing given yet."""
     given = flags.FlagValues()
 
-    def text(name: str, means: str) -> None:
-        flags.DEFINE_string(name, "", means, flag_values=given)
+    def text(name: str, means: str, default: str = "") -> None:
+        flags.DEFINE_string(name, default, means, flag_values=given)
 
     text("model", "A name that `describe` lists; short for model.name.")
     text(
@@ -21,7 +21,8 @@ def define_flags() -> flags.FlagValues:
     text(
         "data_dir",
         "TFRecords in the layout of ImageNet, local or gs://; short for "
-        "data.dir; empty for the run's own, and in a new run for the digits.",
+        "data.dir; empty for the run's own, and in a new run for the digits. "
+        "prepare: where tensorflow-datasets keeps its data.",
     )
     text(
         "model_dir",
@@ -59,7 +60,28 @@ def define_flags() -> flags.FlagValues:
         "the raw ones.",
         flag_values=given,
     )
-    text("from", "prepare: the folder of class folders.")
+    text(
+        "from",
+        "prepare: a folder of class folders, one of ImageNet's archives, or "
+        "tfds:NAME of tensorflow-datasets.",
+    )
+    text(
+        "validation_labels",
+        "prepare: of ImageNet's archives, a file with the synset of each "
+        "validation picture, a line each; tensorflow-datasets' if not given.",
+    )
+    text(
+        "runner",
+        "prepare: processes, one on each core; or a runner of Apache Beam, "
+        "such as DirectRunner or DataflowRunner.",
+        "processes",
+    )
+    flags.DEFINE_multi_string(
+        "beam_option",
+        [],
+        "prepare: --NAME=VALUE for that runner, each in a flag of its own.",
+        flag_values=given,
+    )
     text(
         "out",
         "prepare, export, evaluate: the folder to write; evaluate without it: "

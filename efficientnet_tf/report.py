@@ -12,10 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from efficientnet_tf.data.check import Checked
     from efficientnet_tf.data.dataset import RecordDataset
     from efficientnet_tf.modeling.load_report import LoadReport
     from efficientnet_tf.predict import Prediction
     from efficientnet_tf.training.config import Config
+
+# Problems of data that are named one by one.
+PROBLEMS_SHOWN = 20
 
 # Where nobody watches, lines are as long as they need to be.
 PIPE_WIDTH = 120
@@ -163,6 +167,28 @@ def dataset_facts(dataset: RecordDataset) -> dict[str, Any]:
         "validation_images": dataset.validation.images,
         "validation_shards": len(dataset.validation.files),
     }
+
+
+def check_tables(checked: Checked) -> list[Table]:
+    """What a check found, for people: counts, then the first of them."""
+    counts = Table(title=checked.data_dir, title_justify="left")
+    counts.add_column(no_wrap=True)
+    for split in checked.records:
+        counts.add_column(split, justify="right")
+    rows = [("whole records", checked.records), *checked.counts().items()]
+    for name, by_split in rows:
+        counts.add_row(name, *(f"{n:,}" for n in by_split.values()))
+    if not checked.problems:
+        return [counts]
+    shown = checked.problems[:PROBLEMS_SHOWN]
+    title = f"{len(checked.problems):,} problems"
+    if len(shown) < len(checked.problems):
+        title += f", of which the first {len(shown)}; --json has all"
+    named = Table("file", "at byte", "", title=title, title_justify="left")
+    for each in shown:
+        at = "" if each.offset is None else f"{each.offset:,}"
+        named.add_row(each.file, at, f"{each.kind}: {each.what}")
+    return [counts, named]
 
 
 def import_facts(

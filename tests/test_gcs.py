@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -157,6 +158,89 @@ def test_a_training_and_its_evaluation(
     assert json.loads(line)["top1"] == result["top1"]
     written = gcs.read(f"{address}/evaluation/validation/follow.jsonl")
     assert json.loads(written) == json.loads(line)
+
+
+@pytest.mark.slow
+def test_prepared_data_is_that_of_local_files(
+    gcs: LocalGcs, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    for name in ("ant", "bee"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(6):
+            pixels = random.integers(0, 256, (20, 30, 3)).astype(np.uint8)
+            path = tmp_path / "photos" / name / f"{i}.png"
+            Image.fromarray(pixels).save(path)
+    gcs.upload(tmp_path / "photos", "gs://bucket/photos")
+    command = f"prepare --from={tmp_path}/photos --out={tmp_path}/records"
+    assert main.main([*command.split(), "--shards=3"]) == 0
+    # It was begun there, by a version that said no more of it.
+    gcs.put("gs://bucket/records/prepare.unfinished", b"")
+    run(
+        gcs,
+        "prepare --from=gs://bucket/photos --shards=3 "
+        "--out=gs://bucket/records",
+        "check --data_dir=gs://bucket/records",
+    )
+    local = {
+        path.name: path.read_bytes()
+        for path in (tmp_path / "records").iterdir()
+    }
+    assert len(local) == 6
+    assert set(gcs.list("gs://bucket/records")) - {""} == set(local)
+    for name, content in local.items():
+        assert gcs.read(f"gs://bucket/records/{name}") == content
+    # A flipped byte is found there, and the records behind it.
+    shard = bytearray(local["train-00000-of-00003"])
+    shard[100] ^= 1
+    gcs.put("gs://bucket/records/train-00000-of-00003", bytes(shard))
+    done = run(gcs, "check --data_dir=gs://bucket/records --json", code=1)
+    found = json.loads(done.stdout)
+    kinds = [problem["kind"] for problem in found["problems"]]
+    assert kinds == ["unreadable", "other count", "other checksum"]
+
+
+@pytest.mark.slow
+def test_archives_are_read_in_their_bucket(
+    gcs: LocalGcs, tmp_path: Path
+) -> None:
+    synsets = ("n01440764", "n02119789")
+    random = np.random.default_rng(0)
+
+    def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+
+    def jpeg() -> bytes:
+        pixels = random.integers(0, 256, (20, 30, 3)).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "JPEG")
+        return buffer.getvalue()
+
+    folder = tmp_path / "imagenet"
+    folder.mkdir()
+    with tarfile.open(folder / "ILSVRC2012_img_train.tar", "w") as tar:
+        for synset in synsets:
+            inner = io.BytesIO()
+            with tarfile.open(fileobj=inner, mode="w") as small:
+                for i in range(3):
+                    add(small, f"{synset}_{i}.JPEG", jpeg())
+            add(tar, f"{synset}.tar", inner.getvalue())
+    with tarfile.open(folder / "ILSVRC2012_img_val.tar", "w") as tar:
+        for i in range(2):
+            add(tar, f"ILSVRC2012_val_{i:08d}.JPEG", jpeg())
+    (folder / "synset_labels.txt").write_text("\n".join(synsets))
+    gcs.upload(folder, "gs://bucket/imagenet")
+    out = tmp_path / "records"
+    assert main.main(["prepare", f"--from={folder}", f"--out={out}"]) == 0
+    run(
+        gcs,
+        "prepare --from=gs://bucket/imagenet --out=gs://bucket/tars/records",
+    )
+    for path in out.iterdir():
+        name = f"gs://bucket/tars/records/{path.name}"
+        assert gcs.read(name) == path.read_bytes()
 
 
 def test_what_is_not_there_is_one_line(gcs: LocalGcs) -> None:

@@ -17,7 +17,10 @@ import pytest
 import efficientnet_tf
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("cpu", "gpu", "tpu", "edge", "rehearse", "test", "dev", "bench")
+EXTRAS = (
+    *("cpu", "gpu", "tpu", "edge", "tfds", "prepare"),
+    *("rehearse", "test", "dev", "bench"),
+)
 # They own the same files: two in one environment break each other.
 TENSORFLOWS = {"tensorflow", "tensorflow-cpu", "tensorflow-tpu", "tf-nightly"}
 
@@ -64,6 +67,8 @@ def test_metadata(metadata: dict[str, Any]) -> None:
         ("gpu", {"tensorflow"}),
         ("tpu", {"tensorflow-tpu"}),
         ("edge", set()),
+        ("tfds", set()),
+        ("prepare", {"tensorflow"}),
         ("rehearse", {"tensorflow"}),
         ("test", {"tensorflow"}),
         ("dev", {"tensorflow"}),
@@ -92,6 +97,8 @@ def test_the_test_extra_is_enough_for_the_tests(
     assert _names(extras["test"]) == _names(extras["rehearse"]) | {
         "pytest",
         "pytest-xdist",
+        "tensorflow-datasets",
+        "importlib-resources",
         "trustme",
     }
     assert _names(extras["test"]) < _names(extras["dev"])
@@ -118,6 +125,18 @@ def test_the_test_extra_is_enough_for_the_tests(
             "edge",
             {"ai-edge-litert", "numpy", "pillow"},
             {"tensorflow", "keras", "scipy", "tensorboard"},
+        ),
+        # TFDS brings none; whoever trains on a TPU VM has one.
+        (
+            "tpu,tfds",
+            {"tensorflow-tpu", "tensorflow-datasets", "importlib-resources"},
+            {"tensorflow", "tf-keras"},
+        ),
+        (
+            "prepare",
+            {"tensorflow", "apache-beam", "google-crc32c", "pyarrow"}
+            | {"tensorflow-datasets", "google-cloud-dataflow-client"},
+            {"tensorflow-tpu"},
         ),
         ("test", {"tensorflow", "pytest"}, {"tensorflow-tpu"}),
         ("dev", {"ruff", "mypy", "pre-commit"}, {"tensorflow-tpu"}),

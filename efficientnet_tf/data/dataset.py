@@ -27,7 +27,7 @@ MOST_CLASSES = 1_000_000
 # In a folder that `prepare` has begun and not finished.
 UNFINISHED = "prepare.unfinished"
 
-_IMAGENET_SHARDS = (1024, 128)
+IMAGENET_SHARDS = (1024, 128)
 # Images of both splits, the first label, the number of classes.
 _Numbers = tuple[tuple[int, int], int, int]
 _IMAGENET: _Numbers = ((1_281_167, 50_000), 1, 1000)
@@ -110,7 +110,7 @@ def open_dataset(
         )
     if data_dir == "digits":
         data_dir = write_digits()
-    names = _listing(data_dir)
+    names = listing(data_dir)
     if MANIFEST in names:
         found = _from_manifest(data_dir)
     elif UNFINISHED in names:
@@ -166,7 +166,7 @@ def _from_names(
     """The data set of a folder without a manifest."""
     train = _split_files(folder, names, "train")
     validation = _split_files(folder, names, "validation")
-    if not known and (len(train), len(validation)) == _IMAGENET_SHARDS:
+    if not known and (len(train), len(validation)) == IMAGENET_SHARDS:
         known = _IMAGENET
     images, first, classes = known or _count(folder, train, validation)
     return RecordDataset(
@@ -224,7 +224,12 @@ def _size(file: str) -> int | None:
         return None
 
 
-def _listing(folder: str) -> frozenset[str]:
+def listing(folder: str) -> frozenset[str]:
+    """Names of what a data folder holds.
+
+    Raises:
+        InputError: It is no folder that can be read.
+    """
     try:
         return frozenset(tf.io.gfile.listdir(folder))
     except tf.errors.OpError as error:
@@ -238,18 +243,35 @@ def _split_files(
     folder: str, names: frozenset[str], split: Split
 ) -> tuple[str, ...]:
     """The files of a split, all that their names promise, in order."""
-    files = sorted(name for name in names if name.startswith(f"{split}-"))
+    files = promised_files(folder, names, split)
+    lacking = [name for name in files if name not in names]
+    if lacking:
+        raise InputError(f"{folder} lacks {lacking[0]}; {_CURE}")
+    return tuple(os.path.join(folder, file) for file in files)
+
+
+def promised_files(
+    folder: str, names: frozenset[str], split: Split
+) -> tuple[str, ...]:
+    """Names of a split's files: those there, and those that they promise.
+
+    Args:
+        folder: Where they are, for the error.
+        names: What it holds.
+        split: Whose files.
+
+    Raises:
+        InputError: There are none.
+    """
+    files = {name for name in names if name.startswith(f"{split}-")}
     if not files:
         raise InputError(
             f"{folder} has no {split}-* files; of a folder of pictures "
             "`prepare` makes them"
         )
     totals = {int(found) for found in re.findall(r"-of-(\d+)", " ".join(files))}
-    expected = [shard_name(split, i, n) for n in totals for i in range(n)]
-    lacking = [name for name in expected if name not in names]
-    if lacking:
-        raise InputError(f"{folder} lacks {lacking[0]}; {_CURE}")
-    return tuple(os.path.join(folder, file) for file in files)
+    files |= {shard_name(split, i, n) for n in totals for i in range(n)}
+    return tuple(sorted(files))
 
 
 def _labels(

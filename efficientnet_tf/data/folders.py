@@ -1,37 +1,57 @@
-"""Picture files in class folders."""
+"""Picture files in class folders, with or without a folder for each split."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import tensorflow as tf
 
+from efficientnet_tf.data.pictures import HELD_OUT, Picture, Source, few
 from efficientnet_tf.errors import InputError
 
 # Of a name in lower case. How a file is read, its content decides.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
-_SHOWN = 5
 
+def folder_source(folder: str) -> Source:
+    """The pictures of class folders.
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture file of a class.
+    They lie in `folder/CLASS/`, or in `folder/train/CLASS/` and
+    `folder/validation/CLASS/`; `val` and `test` are taken for `validation`,
+    the first of the three that is there. The one folder that an archive often
+    wraps around `train` is looked through.
 
-    Attributes:
-        path: The file.
-        place: Its name from the folder of classes, "cat/indoors/1.jpg".
+    Args:
+        folder: Local or gs://.
+
+    Returns:
+        The pictures, to be turned upright.
+
+    Raises:
+        InputError: The folder has another layout.
     """
-
-    path: str
-    place: str
-
-    @property
-    def class_name(self) -> str:
-        """The class's folder, which is the class's name."""
-        return self.place.partition("/")[0]
+    folders, _ = listing(folder)
+    if len(folders) == 1:
+        inner = os.path.join(folder, folders[0])
+        if "train" in listing(inner)[0]:
+            folder, folders = inner, listing(inner)[0]
+    held_out = [name for name in HELD_OUT if name in folders]
+    validation = None
+    if "train" in folders and held_out:
+        train = find_pictures(f"{folder}/train")
+        validation = find_pictures(f"{folder}/{held_out[0]}")
+        for name in held_out[1:]:
+            print(
+                f"{folder}/{name} is left out: {held_out[0]} is the "
+                "validation split",
+                file=sys.stderr,
+            )
+    else:
+        train = find_pictures(folder)
+    labels = tuple(sorted({picture.class_name for picture in train}))
+    return Source("file", train, validation, labels, upright=True)
 
 
 def is_image_name(name: str) -> bool:
@@ -77,7 +97,10 @@ def find_pictures(folder: str) -> list[Picture]:
             f"{folder} has class folders without pictures: {few(empty)}; "
             "fill or remove them"
         )
-    return [Picture(os.path.join(folder, place), place) for place in files]
+    return [
+        Picture(os.path.join(folder, place), place, place.partition("/")[0])
+        for place in files
+    ]
 
 
 def listing(folder: str) -> tuple[list[str], list[str]]:
@@ -110,12 +133,6 @@ def listing(folder: str) -> tuple[list[str], list[str]]:
         folder_like = not image and tf.io.gfile.isdir(f"{folder}/{name}")
         (folders if folder_like else files).append(name)
     return folders, files
-
-
-def few(names: list[str]) -> str:
-    """Words a list of names: the first few, and how many there are."""
-    rest = f" ... {len(names)} in all" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + rest
 
 
 def _below(folder: str, place: str) -> Iterator[str]:

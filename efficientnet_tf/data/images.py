@@ -1,6 +1,6 @@
-"""Picture files, read as RGB JPEGs.
+"""Picture files, read as JPEGs of RGB or grey.
 
-RGB JPEGs are what records hold and networks are given.
+These are what records hold; readers ask for three channels of either.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _TURNED = range(2, 9)
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """A picture as an RGB JPEG.
+    """A picture as a JPEG of RGB or grey.
 
     Attributes:
-        encoded: The JPEG, upright whatever its EXIF says.
+        encoded: The JPEG, whose EXIF readers ignore.
         height: In pixels.
         width: In pixels.
     """
@@ -39,16 +39,7 @@ class EncodedImage:
 
 
 def read_jpeg(path: str) -> EncodedImage:
-    """Reads a picture, all of it, and makes it an RGB JPEG.
-
-    The bytes of an upright RGB JPEG are passed through. Everything else is
-    encoded anew at quality 100: other formats, grey, CMYK and palette
-    pictures, the first frame of an animation, and JPEGs that their EXIF turns.
-    16 bits become 8 by dropping the lower ones, and an alpha channel is
-    dropped, as `tf.io.decode_png(channels=3)` does.
-
-    Zeroed bytes in the middle of a JPEG still decode, to wrong pixels: that
-    nobody can tell here.
+    """Reads a picture file, turned upright, as a JPEG: see `as_jpeg`.
 
     Args:
         path: A file, or a `gs://` address.
@@ -65,10 +56,37 @@ def read_jpeg(path: str) -> EncodedImage:
             content = file.read()
     except tf.errors.OpError as error:
         raise InputError(f"{path} cannot be read: {error.message}") from error
+    return as_jpeg(content, path)
+
+
+def as_jpeg(content: bytes, name: str, *, upright: bool = True) -> EncodedImage:
+    """Decodes a picture, all of it, and makes it a JPEG that decodes to RGB.
+
+    As in the original's writer, the bytes of RGB and grey JPEGs are passed
+    through and everything else is encoded anew at quality 100: other formats,
+    CMYK and palette pictures, the first frame of an animation. The content
+    decides, not the name. 16 bits become 8 by dropping the lower ones, and an
+    alpha channel is dropped, as `tf.io.decode_png(channels=3)` does.
+
+    Zeroed bytes in the middle of a JPEG still decode, to wrong pixels: that
+    nobody can tell here.
+
+    Args:
+        content: A file's.
+        name: Of the file, for the error.
+        upright: Whether a picture that its EXIF turns is turned, and encoded
+            anew. The original ignores EXIF, as its reader does.
+
+    Returns:
+        The picture.
+
+    Raises:
+        InputError: It is not a picture that decodes to its end.
+    """
     if not content:
-        raise InputError(f"{path} is empty; give a JPEG, PNG, WebP, GIF or BMP")
+        raise InputError(f"{name} is empty; give a JPEG, PNG, WebP, GIF or BMP")
     try:
-        return _as_jpeg(content)
+        return _as_jpeg(content, upright)
     except UnidentifiedImageError:
         reason = (
             "is not a picture, or not a whole one; give a JPEG, PNG, WebP, GIF "
@@ -77,7 +95,7 @@ def read_jpeg(path: str) -> EncodedImage:
     # Pillow's decoders raise whatever a broken file makes them stumble over.
     except Exception as error:
         reason = f"does not decode: {error}; give a whole file"
-    raise InputError(f"{path} {reason}")
+    raise InputError(f"{name} {reason}")
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
@@ -104,13 +122,13 @@ def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _as_jpeg(content: bytes) -> EncodedImage:
+def _as_jpeg(content: bytes, upright: bool) -> EncodedImage:
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         image.load()
-        turned = _orientation(image) in _TURNED
+        turned = upright and _orientation(image) in _TURNED
         # Phones' "MPO" is a JPEG with more pictures behind the first.
         jpeg = image.format in ("JPEG", "MPO")
-        if jpeg and image.mode == "RGB" and not turned:
+        if jpeg and image.mode in ("RGB", "L") and not turned:
             return EncodedImage(content, image.height, image.width)
         rgb = _rgb(ImageOps.exif_transpose(image) if turned else image)
     encoded = encode_jpeg(np.asarray(rgb), RECODED_QUALITY)

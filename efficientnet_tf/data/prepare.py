@@ -1,53 +1,66 @@
-"""A folder of class folders of pictures, made into sharded TFRecords.
+"""Pictures made into sharded TFRecords, from whatever source they come.
 
-The split and the order of the images follow from the seed and the names below
-the source folder; time, place and number of threads leave no trace, so that
-the same call gives the same bytes.
+One plan says which pictures go to which shard, in which order. It follows from
+the seed and the pictures' places in their source; time, place, runner and
+number of workers leave no trace, so that the same call gives the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
+import json
 import math
 import os
 import re
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from functools import partial
 
 import tensorflow as tf
 
+from efficientnet_tf.data.archives import archive_source, has_archives
+from efficientnet_tf.data.beam import run_beam
 from efficientnet_tf.data.dataset import UNFINISHED, RecordDataset, open_dataset
-from efficientnet_tf.data.folders import Picture, few, find_pictures, listing
-from efficientnet_tf.data.images import read_jpeg
+from efficientnet_tf.data.folders import folder_source
 from efficientnet_tf.data.manifest import (
     LABELS,
     MANIFEST,
     Manifest,
-    ShardFile,
     Split,
+    read_manifest,
     write_manifest,
 )
-from efficientnet_tf.data.records import encode_record, shard_name, write_shard
+from efficientnet_tf.data.pictures import Picture, Source, both_splits, few
+from efficientnet_tf.data.records import shard_name
+from efficientnet_tf.data.shards import (
+    Job,
+    make_shard,
+    shard_results,
+    write_job,
+    write_result,
+)
+from efficientnet_tf.data.tfds_source import PREFIX, tfds_source
+from efficientnet_tf.data.workers import IMAGES_PER_PROCESS, share_out
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.files import write_text
-from efficientnet_tf.progress import progress
+from efficientnet_tf.files import read_text, write_text
 
 SHARD_IMAGES = 1024
 SHARD_BYTES = 100_000_000
-HELD_OUT_FOLDERS = ("validation", "val", "test")
 
+# Not one of Beam's runners.
+PROCESSES = "processes"
+
+# Small files on gs:// take a while each.
+_FILES_AT_ONCE = 16
+_TEMPORARY = r"\.[0-9a-f]{8}\.tmp"
+_SHARD = r"(train|validation)-\d{5}-of-\d{5}"
 _OURS = re.compile(
-    rf"\.?((train|validation)-\d{{5}}-of-\d{{5}}|{LABELS}|{MANIFEST})"
-    rf"(\.[0-9a-f]{{8}}\.tmp)?|{UNFINISHED}"
+    rf"\.{{0,2}}({_SHARD}(\.job|\.done)?|{LABELS}|{MANIFEST}|{UNFINISHED})"
+    rf"({_TEMPORARY})?"
 )
-
-
-class _Unreadable(Exception):
-    """Pictures of a shard that could not be read, each with its reason."""
+# Before anything else is there.
+_BEGINNING = re.compile(rf"\.{UNFINISHED}{_TEMPORARY}")
 
 
 def prepare(
@@ -57,21 +70,26 @@ def prepare(
     shards: int | None = None,
     holdout: float = 0.2,
     seed: int = 0,
+    tfds_dir: str = "",
+    validation_labels: str = "",
+    runner: str = PROCESSES,
+    beam_options: Sequence[str] = (),
 ) -> RecordDataset:
-    """Writes TFRecords, `labels.txt` and `manifest.json` of a picture folder.
+    """Writes TFRecords, `labels.txt` and `manifest.json` of pictures.
 
-    Pictures (`.jpg`, `.jpeg`, `.png`) lie in `source/CLASS/`, or in
-    `source/train/CLASS/` and `source/validation/CLASS/`; `val` and `test` are
-    taken for `validation`, the first of the three that is there. The one
-    folder that an archive often wraps around `train` is looked through, and so
-    are folders inside a class. A class folder holds nothing but pictures and
-    hidden files. Classes are sorted by name; the records call the first one 1.
+    Every picture is read to its end, so that training meets no broken one; how
+    each becomes a JPEG says `as_jpeg`. Classes of a folder are sorted by name,
+    those of other sources come in their order; the records call the first one
+    1. Order and what is held out follow from the seed.
 
-    Every file is read to its end, so that training meets no broken picture. A
-    call that was killed is begun anew by the same call.
+    A call that was killed goes on when it is made again: shards that are
+    finished, by their checksum, are kept, and the bytes are those of a call
+    that was left alone.
 
     Args:
-        source: The folder of pictures.
+        source: A folder of pictures, as `folder_source` takes it; one that
+            holds ImageNet's archives, as `archive_source` does; or
+            "tfds:NAME". Local or gs://.
         out: A folder that is absent, empty, or holds such an unfinished call.
         shards: Files of the training split, of ceil(images / shards) pictures
             each, so that a few less may do; the validation split has an
@@ -80,114 +98,95 @@ def prepare(
         holdout: Share of every class that becomes the validation split where
             the source has none, at least one picture.
         seed: Decides which pictures that are, and the order in both splits.
+        tfds_dir: Where TFDS keeps data sets; empty for its default.
+        validation_labels: Of ImageNet's archives, see `archive_source`.
+        runner: "processes" for one on each core of this machine; else the name
+            of a runner of Apache Beam, such as DirectRunner or DataflowRunner.
+        beam_options: Its options, "--project=mine" and so on.
 
     Returns:
         The data set, as `open_dataset` finds it.
 
     Raises:
-        InputError: An argument, the layout of the folder or a file in it is
-            wrong; all such files are named, and `out` is left empty.
+        InputError: An argument, the source's layout or a picture in it is
+            wrong; all such pictures are named, and `out` is left empty.
+        RunError: A worker died, or a data set of TFDS could not be made.
     """
+    _check(source, out, shards, holdout, runner, beam_options)
+    found = _find(source, tfds_dir, validation_labels)
+    train, validation = both_splits(found, holdout, seed)
+    train_shards = _train_shards(train) if shards is None else shards
+    plan = _plan("train", train, train_shards)
+    plan |= _plan("validation", validation, max(1, train_shards // 8))
+    jobs = _jobs(plan, found)
+    _claim(out, jobs)
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        list(pool.map(partial(write_job, out), jobs, jobs.values()))
+    if runner == PROCESSES:
+        images = len(train) + len(validation)
+        share_out(
+            "writing",
+            partial(make_shard, out),
+            list(jobs),
+            images,
+            IMAGES_PER_PROCESS,
+        )
+    else:
+        run_beam(partial(make_shard, out), list(jobs), runner, beam_options)
+    _finish(out, list(jobs), found.labels)
+    return open_dataset(out)
+
+
+def _check(
+    source: str,
+    out: str,
+    shards: int | None,
+    holdout: float,
+    runner: str,
+    beam_options: Sequence[str],
+) -> None:
     if shards is not None and shards < 1:
         raise InputError(f"shards {shards} must be 1 or more")
     if not 0 < holdout < 1:
         raise InputError(f"holdout {holdout} must be between 0 and 1; try 0.2")
     if os.path.abspath(out).startswith(os.path.abspath(source) + os.sep):
         raise InputError(f"out {out} lies inside {source}; take one outside")
-    train, validation = _find(source, holdout, seed)
-    labels = tuple(sorted({picture.class_name for picture in train}))
-    train_shards = _train_shards(train) if shards is None else shards
-    _claim(out)
-    try:
-        files = _write(
-            out,
-            _plan("train", train, train_shards)
-            | _plan("validation", validation, max(1, train_shards // 8)),
-            {label: number for number, label in enumerate(labels, 1)},
+    if beam_options and runner == PROCESSES:
+        raise InputError(
+            f"beam_option {beam_options[0]} is of Apache Beam; give a runner "
+            "too, such as DirectRunner"
         )
-    except InputError:
-        _clear(out)
-        raise
-    write_text(os.path.join(out, LABELS), "\n".join(labels) + "\n")
-    manifest = Manifest(
-        name=os.path.basename(os.path.abspath(out)),
-        first_label=1,
-        labels=labels,
-        train=tuple(f for f in files if f.file.startswith("train-")),
-        validation=tuple(f for f in files if f.file.startswith("validation-")),
-    )
-    write_manifest(out, manifest)
-    tf.io.gfile.remove(os.path.join(out, UNFINISHED))
-    return open_dataset(out)
 
 
-def _find(
-    source: str, holdout: float, seed: int
-) -> tuple[list[Picture], list[Picture]]:
-    """The pictures of both splits, in the order of the records."""
-    folders, _ = listing(source)
-    if len(folders) == 1:
-        inner = os.path.join(source, folders[0])
-        if "train" in listing(inner)[0]:
-            source, folders = inner, listing(inner)[0]
-    held_out = [name for name in HELD_OUT_FOLDERS if name in folders]
-    if "train" in folders and held_out:
-        train = find_pictures(f"{source}/train")
-        validation = find_pictures(f"{source}/{held_out[0]}")
-        for name in held_out[1:]:
-            print(
-                f"{source}/{name} is left out: {held_out[0]} is the "
-                "validation split",
-                file=sys.stderr,
-            )
-        unknown = {p.class_name for p in validation}
-        unknown -= {p.class_name for p in train}
-        if unknown:
-            raise InputError(
-                f"{source}/{held_out[0]} has classes that train has not: "
-                f"{few(sorted(unknown))}"
-            )
+def _find(source: str, tfds_dir: str, validation_labels: str) -> Source:
+    if source.startswith(PREFIX):
+        found, archives = tfds_source(source, tfds_dir), False
+    elif archives := has_archives(source):
+        found = archive_source(source, validation_labels)
     else:
-        train, validation = _held_out(find_pictures(source), holdout, seed)
-    return _drawn(train, "order", seed), _drawn(validation, "order", seed)
-
-
-def _held_out(
-    pictures: list[Picture], holdout: float, seed: int
-) -> tuple[list[Picture], list[Picture]]:
-    """Parts training and validation pictures, class by class."""
-    train: list[Picture] = []
-    validation: list[Picture] = []
-    for name, group in groupby(pictures, lambda each: each.class_name):
-        drawn = _drawn(group, "holdout", seed)
-        if len(drawn) < 2:
-            raise InputError(
-                f"class {name} holds one picture, {drawn[0].path}; "
-                "give it two or more, so that one can be held out"
-            )
-        count = math.floor(len(drawn) * holdout + 0.5)
-        count = min(max(count, 1), len(drawn) - 1)
-        validation += drawn[:count]
-        train += drawn[count:]
-    return train, validation
-
-
-def _drawn(
-    pictures: Iterable[Picture], purpose: str, seed: int
-) -> list[Picture]:
-    """A random order in which a further picture moves none of the others."""
-
-    def lot(picture: Picture) -> bytes:
-        ticket = f"{purpose}/{seed}/{picture.place}"
-        return hashlib.sha256(ticket.encode()).digest()
-
-    return sorted(pictures, key=lot)
+        found = folder_source(source)
+    if validation_labels and not archives:
+        raise InputError(
+            "validation_labels is for ImageNet's archives; other sources say "
+            "themselves what their pictures show"
+        )
+    if tfds_dir and not source.startswith(PREFIX):
+        raise InputError(
+            f"data_dir {tfds_dir} is where TFDS keeps data sets; it says "
+            "nothing of other sources"
+        )
+    return found
 
 
 def _train_shards(train: list[Picture]) -> int:
-    """Enough for both limits, judged by every so many-th file's size."""
+    """Enough for both limits, judged by every so many-th picture's size."""
     sample = train[:: max(1, len(train) // 64)]
-    sizes = [int(tf.io.gfile.stat(each.path).length) for each in sample]
+    sizes = [
+        int(tf.io.gfile.stat(each.path).length)
+        if each.size is None
+        else each.size
+        for each in sample
+    ]
     mean_bytes = sum(sizes) / len(sizes)
     share = max(1 / SHARD_IMAGES, mean_bytes / SHARD_BYTES)
     return math.ceil(len(train) * share)
@@ -205,88 +204,121 @@ def _plan(
     }
 
 
-def _claim(out: str) -> None:
-    """Makes the folder ours, or refuses."""
+def _jobs(plan: dict[str, list[Picture]], source: Source) -> dict[str, Job]:
+    numbers = {label: number for number, label in enumerate(source.labels, 1)}
+    return {
+        name: Job(
+            source.holder,
+            source.upright,
+            source.image_key,
+            tuple(pictures),
+            tuple(numbers[picture.class_name] for picture in pictures),
+        )
+        for name, pictures in plan.items()
+    }
+
+
+def _claim(out: str, jobs: dict[str, Job]) -> None:
+    """Makes the folder ours, or refuses; keeps what the same call has done."""
     names = tf.io.gfile.listdir(out) if tf.io.gfile.isdir(out) else []
+    names = [name for name in names if not _BEGINNING.fullmatch(name)]
+    begun = UNFINISHED in names
     foreign = [name for name in names if not _OURS.fullmatch(name)]
-    if MANIFEST in names and UNFINISHED not in names:
+    if MANIFEST in names and not begun:
         raise InputError(
             f"out {out} already holds a prepared data set; "
             "remove it or take another folder"
         )
-    if foreign or (names and UNFINISHED not in names):
+    if foreign or (names and not begun):
         raise InputError(
             f"out {out} holds other files ({few(sorted(foreign or names))}); "
             "take a new or empty folder"
         )
+    if begun and _is_of_this_call(out, jobs):
+        _go_on(out, names, list(jobs))
+        return
     try:
         tf.io.gfile.makedirs(out)
-        marker = os.path.join(out, UNFINISHED)
-        with tf.io.gfile.GFile(marker, "w") as file:
-            file.write("The same `prepare` again makes this folder whole.\n")
+        text = {"plan": _digest(jobs), "cure": "run the same `prepare` again"}
+        write_text(os.path.join(out, UNFINISHED), json.dumps(text))
     except tf.errors.OpError as error:
         raise InputError(
             f"out {out} cannot be written: {error.message}"
         ) from error
-    _clear(out, keep=UNFINISHED)
+    _clear(out, keep={UNFINISHED})
 
 
-def _clear(out: str, keep: str = "") -> None:
-    """Removes what calls of `prepare` have left, the marker last."""
-    names = [name for name in tf.io.gfile.listdir(out) if _OURS.fullmatch(name)]
-    for name in sorted(names, key=lambda name: name == UNFINISHED):
-        if name != keep:
-            tf.io.gfile.remove(os.path.join(out, name))
+def _is_of_this_call(out: str, jobs: dict[str, Job]) -> bool:
+    """Whether an unfinished folder is; False of one that can be taken."""
+    text = read_text(os.path.join(out, UNFINISHED)) or ""
+    try:
+        begun = json.loads(text)["plan"]
+    except (ValueError, TypeError, KeyError):
+        # Of a version that began each call anew.
+        return False
+    if begun != _digest(jobs):
+        raise InputError(
+            f"out {out} was begun with other pictures, shards, seed or "
+            "holdout; give the same ones, or remove it"
+        )
+    return True
 
 
-def _write(
-    out: str, plan: dict[str, list[Picture]], numbers: dict[str, int]
-) -> list[ShardFile]:
-    """Writes all shards, one a thread, and returns them in the plan's order."""
-    done = itertools.count(1)
-    with (
-        warnings.catch_warnings(),
-        progress("writing", sum(map(len, plan.values()))) as advance,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-    ):
-        # Of odd metadata and large pictures, which are no errors.
-        warnings.filterwarnings("ignore", module="PIL")
+def _digest(jobs: dict[str, Job]) -> str:
+    digest = hashlib.sha256()
+    for name, job in jobs.items():
+        digest.update(f"{name}\n{job.to_json()}\n".encode())
+    return digest.hexdigest()
 
-        def write(name: str) -> ShardFile | _Unreadable:
-            records = _records(plan[name], numbers, lambda: advance(next(done)))
-            try:
-                return write_shard(os.path.join(out, name), records)
-            except _Unreadable as error:
-                return error
 
-        results = list(pool.map(write, plan))
-    if broken := [r for r in results if isinstance(r, _Unreadable)]:
-        reasons = sorted(reason for each in broken for reason in each.args)
+def _go_on(out: str, names: list[str], shards: list[str]) -> None:
+    """Clears away what a killed call left, but for what it had done."""
+    if MANIFEST in names:
+        # Killed while it cleared away its results: there they all are.
+        manifest = read_manifest(out)
+        for shard in manifest.train + manifest.validation:
+            write_result(out, shard)
+    done = {f".{name}.done" for name in shards}
+    _clear(out, keep={UNFINISHED, *shards, *done})
+    kept = sum(name in done for name in names)
+    if kept:
+        print(
+            f"{out} was begun before: {kept:,} of {len(shards):,} shards are "
+            "kept where their checksums are right",
+            file=sys.stderr,
+        )
+
+
+def _finish(out: str, shards: list[str], labels: tuple[str, ...]) -> None:
+    """Writes what describes the shards, once all are there."""
+    files, reasons = shard_results(out, shards)
+    if reasons:
+        _clear(out)
         raise InputError(
             f"{len(reasons)} pictures cannot be used; mend or remove them:\n  "
-            + "\n  ".join(reasons)
+            + "\n  ".join(sorted(reasons))
         )
-    return [r for r in results if isinstance(r, ShardFile)]
+    write_text(os.path.join(out, LABELS), "\n".join(labels) + "\n")
+    manifest = Manifest(
+        name=os.path.basename(os.path.abspath(out)),
+        first_label=1,
+        labels=labels,
+        train=tuple(f for f in files if f.file.startswith("train-")),
+        validation=tuple(f for f in files if f.file.startswith("validation-")),
+    )
+    write_manifest(out, manifest)
+    _clear(out, keep={LABELS, MANIFEST, *shards})
 
 
-def _records(
-    pictures: list[Picture],
-    numbers: dict[str, int],
-    advance: Callable[[], None],
-) -> Iterator[bytes]:
-    broken: list[str] = []
-    for picture in pictures:
-        advance()
-        try:
-            image = read_jpeg(picture.path)
-        except InputError as error:
-            broken.append(str(error))
-            continue
-        yield encode_record(
-            image,
-            label=numbers[picture.class_name],
-            class_name=picture.class_name,
-            filename=picture.path,
-        )
-    if broken:
-        raise _Unreadable(*broken)
+def _clear(out: str, keep: frozenset[str] | set[str] = frozenset()) -> None:
+    """Removes what calls of `prepare` have left, the marker last."""
+    names = [
+        name
+        for name in tf.io.gfile.listdir(out)
+        if _OURS.fullmatch(name) and name not in keep
+    ]
+    last = [name for name in names if name == UNFINISHED]
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        for some in (set(names) - set(last), last):
+            paths = [os.path.join(out, name) for name in some]
+            list(pool.map(tf.io.gfile.remove, paths))

@@ -18,6 +18,7 @@ from efficientnet_tf.files import replacing
 
 ENCODED = "image/encoded"
 LABEL = "image/class/label"
+CLASS_NAME = "image/class/synset"
 
 _READ_BYTES = 8 << 20
 
@@ -56,7 +57,7 @@ def encode_record(
         "image/colorspace": _text("RGB"),
         "image/channels": _integer(3),
         LABEL: _integer(label),
-        "image/class/synset": _text(class_name),
+        CLASS_NAME: _text(class_name),
         "image/format": _text("JPEG"),
         "image/filename": _text(os.path.basename(filename)),
         ENCODED: _text(image.encoded),
@@ -107,12 +108,12 @@ def write_shard(path: str, records: Iterable[bytes]) -> ShardFile:
             for record in records:
                 writer.write(record)
                 images += 1
-        size, checksum = _measure(temporary)
+        size, checksum = measure(temporary)
         return ShardFile(os.path.basename(path), images, size, checksum)
 
 
-def _measure(path: str) -> tuple[int, str]:
-    """Size in bytes and SHA-256 of a file."""
+def measure(path: str) -> tuple[int, str]:
+    """Size in bytes and SHA-256, as 64 hexadecimal digits, of a file."""
     size, digest = 0, hashlib.sha256()
     with tf.io.gfile.GFile(path, "rb") as file:
         while chunk := file.read(_READ_BYTES):

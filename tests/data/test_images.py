@@ -6,8 +6,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from efficientnet_tf.data.folders import Picture, find_pictures
-from efficientnet_tf.data.images import EncodedImage, encode_jpeg, read_jpeg
+from efficientnet_tf.data.folders import find_pictures
+from efficientnet_tf.data.images import (
+    EncodedImage,
+    as_jpeg,
+    encode_jpeg,
+    read_jpeg,
+)
+from efficientnet_tf.data.pictures import Picture
 from efficientnet_tf.errors import InputError
 
 ORIENTATION = 0x0112
@@ -98,10 +104,19 @@ def test_alpha_is_dropped_as_tensorflow_drops_it(tmp_path):
     assert far(pixels_of(read_jpeg(str(path))), truth) <= ROUNDING
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_grey_becomes_rgb(tmp_path, kind):
+def test_a_grey_jpeg_is_passed_through(tmp_path):
+    """As by the original's writer; its reader asks for three channels."""
     path = tmp_path / "grey.jpg"
-    Image.fromarray(gradient()[..., 0]).save(path, kind, quality=100)
+    Image.fromarray(gradient()[..., 0]).save(path, quality=100)
+    got = read_jpeg(str(path))
+    assert got == EncodedImage(path.read_bytes(), 40, 60)
+    seen = decoded_by_tensorflow(got.encoded)
+    assert far(seen, np.repeat(gradient()[..., :1], 3, -1)) <= ROUNDING
+
+
+def test_a_grey_png_becomes_rgb(tmp_path):
+    path = tmp_path / "grey.jpg"
+    Image.fromarray(gradient()[..., 0]).save(path, "PNG")
     got = pixels_of(read_jpeg(str(path)))
     assert far(got, np.repeat(gradient()[..., :1], 3, -1)) <= ROUNDING
 
@@ -163,6 +178,15 @@ def test_exif_turns_a_picture_upright(tmp_path, orientation, upright):
     truth = upright(gradient())
     assert (got.height, got.width) == truth.shape[:2]
     assert far(pixels_of(got), truth) <= ROUNDING
+
+
+def test_exif_can_be_ignored_as_the_original_does():
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    buffer = io.BytesIO()
+    Image.fromarray(gradient()).save(buffer, "JPEG", exif=exif)
+    got = as_jpeg(buffer.getvalue(), "x.jpg", upright=False)
+    assert got == EncodedImage(buffer.getvalue(), 40, 60)
 
 
 @pytest.mark.parametrize("orientation", [0, 1, 9])
@@ -265,5 +289,8 @@ def test_pictures_are_found_at_any_depth(tmp_path):
     (tmp_path / "README.txt").touch()
     places = ["a ü/3.JPeG", "a ü/in doors/1.jpg", "b/2.PNG"]
     found = find_pictures(str(tmp_path))
-    assert found == [Picture(f"{tmp_path}/{place}", place) for place in places]
+    assert found == [
+        Picture(f"{tmp_path}/{place}", place, place.partition("/")[0])
+        for place in places
+    ]
     assert [picture.class_name for picture in found] == ["a ü", "a ü", "b"]

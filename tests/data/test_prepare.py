@@ -13,9 +13,10 @@ import tensorflow as tf
 from PIL import Image
 
 from efficientnet_tf.data import prepare as module
+from efficientnet_tf.data import workers
 from efficientnet_tf.data.dataset import open_dataset
 from efficientnet_tf.data.prepare import prepare
-from efficientnet_tf.data.records import write_shard
+from efficientnet_tf.data.shards import make_shard
 from efficientnet_tf.errors import InputError
 
 MARKER = "prepare.unfinished"
@@ -119,16 +120,18 @@ def test_training_pictures_are_mixed(source, tmp_path):
     assert order != sorted(order)
 
 
-@pytest.mark.parametrize("threads", [1, 8])
-def test_a_seed_gives_the_same_bytes(source, tmp_path, monkeypatch, threads):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_seed_gives_the_same_bytes(source, tmp_path, monkeypatch, processes):
     prepare(str(source), str(tmp_path / "1" / "o"), shards=3, seed=5)
     # The same pictures elsewhere, later, on another machine.
     moved = tmp_path / "elsewhere"
     shutil.copytree(source, moved)
     for file in moved.rglob("*"):
         os.utime(file, (1, 1))
-    monkeypatch.setattr(module.os, "cpu_count", lambda: threads)
-    prepare(str(moved), str(tmp_path / "2" / "o"), shards=3, seed=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "cores", lambda: processes)
+        patch.setattr(module, "IMAGES_PER_PROCESS", 1)
+        prepare(str(moved), str(tmp_path / "2" / "o"), shards=3, seed=5)
     first = contents(tmp_path / "1" / "o")
     assert contents(tmp_path / "2" / "o") == first
     prepare(str(moved), str(tmp_path / "3"), shards=3, seed=6)
@@ -282,7 +285,7 @@ def test_a_class_that_only_validation_has(tmp_path):
     root = tmp_path / "source"
     for place in ("train/a", "train/b", "val/a", "val/c"):
         picture(root / place / "1.jpg", 1)
-    refused(root, tmp_path, "val has classes that train has not: c")
+    refused(root, tmp_path, "validation has classes that train has not: c;")
 
 
 def test_no_source(tmp_path):
@@ -366,44 +369,128 @@ class Killed(BaseException):
     pass
 
 
+def kill(*unused, **named):
+    raise Killed
+
+
+def dying_after(shards: int):
+    """Makes some shards, each as it should be."""
+    left = iter(range(shards))
+
+    def make_some(*arguments):
+        if next(left, None) is None:
+            kill()
+        make_shard(*arguments)
+
+    return make_some
+
+
 @pytest.mark.parametrize("written", [0, 2, 4, 5])
-def test_after_a_kill_the_same_call_completes(
+def test_after_a_kill_the_same_call_goes_on(
     source, tmp_path, monkeypatch, written
 ):
-    def kill(*unused):
-        raise Killed
-
-    def write_some(path, records):
-        number = int(os.path.basename(path)[-14:-9])
-        if "train" in path and number >= written:
-            kill()
-        return write_shard(path, records)
-
     out = tmp_path / "1" / "out"
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(module, "write_shard", write_some)
+        patch.setattr(module, "make_shard", dying_after(written))
         patch.setattr(module, "write_manifest", kill)
         prepare(str(source), str(out), shards=4)
     assert (out / MARKER).exists() and not (out / "manifest.json").exists()
-    # What a killed writer had begun, and a shard of other bytes.
-    (out / ".train-00003-of-00004.0a1b2c3d.tmp").write_bytes(b"half")
-    (out / ".manifest.json.0a1b2c3d.tmp").write_bytes(b"half")
-    (out / "train-00007-of-00009").write_bytes(b"of another try")
+    made = {
+        file: file.stat().st_ino
+        for file in out.iterdir()
+        if "-of-" in file.name and not file.name.startswith(".")
+    }
+    assert len(made) == written
+    # What a killed writer had begun.
+    for name in (
+        ".train-00003-of-00004.0a1b2c3d.tmp",
+        "..train-00003-of-00004.done.0a1b2c3d.tmp",
+        ".manifest.json.0a1b2c3d.tmp",
+    ):
+        (out / name).write_bytes(b"half")
     with pytest.raises(InputError, match="not prepared to the end"):
         open_dataset(str(out))
     prepare(str(source), str(out), shards=4)
     prepare(str(source), str(tmp_path / "2" / "out"), shards=4)
     assert contents(out) == contents(tmp_path / "2" / "out")
+    # They were not written again.
+    assert {file: file.stat().st_ino for file in made} == made
 
 
-def test_killed_between_manifest_and_marker(source, tmp_path):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda shard: shard.write_bytes(shard.read_bytes()[:-1]),
+        lambda shard: shard.write_bytes(bytes(shard.stat().st_size)),
+        lambda shard: shard.unlink(),
+        # Of another try, and no result says that it was finished.
+        lambda shard: shard.with_name(f".{shard.name}.done").unlink(),
+    ],
+)
+def test_a_shard_is_kept_by_its_checksum_alone(
+    source, tmp_path, monkeypatch, damage
+):
+    out = tmp_path / "1" / "out"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, "write_manifest", kill)
+        prepare(str(source), str(out), shards=4)
+    damage(out / "train-00001-of-00004")
+    prepare(str(source), str(out), shards=4)
+    prepare(str(source), str(tmp_path / "2" / "out"), shards=4)
+    assert contents(out) == contents(tmp_path / "2" / "out")
+
+
+@pytest.mark.parametrize("other", [{"shards": 2}, {"seed": 1}])
+def test_an_unfinished_call_of_other_arguments_is_not_touched(
+    source, tmp_path, monkeypatch, other
+):
     out = tmp_path / "out"
-    prepare(str(source), str(out))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, "write_manifest", kill)
+        prepare(str(source), str(out), shards=4)
     before = contents(out)
-    (out / MARKER).touch()
-    assert open_dataset(str(out)).classes == 2
-    prepare(str(source), str(out))
+    with pytest.raises(InputError, match="was begun with other pictures"):
+        prepare(str(source), str(out), **{"shards": 4, **other})
     assert contents(out) == before
+
+
+def test_killed_between_manifest_and_marker(source, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        # The first removes what earlier calls left.
+        calls = iter([module._clear])
+        patch.setattr(
+            module, "_clear", lambda *a, **k: next(calls, kill)(*a, **k)
+        )
+        prepare(str(source), str(out))
+    assert open_dataset(str(out)).classes == 2
+    # It had begun to clear away.
+    (out / ".train-00000-of-00001.done").unlink()
+    before = (out / "train-00000-of-00001").stat().st_ino
+    prepare(str(source), str(out))
+    assert (out / "train-00000-of-00001").stat().st_ino == before
+    assert sorted(contents(out)) == [
+        "labels.txt",
+        "manifest.json",
+        "train-00000-of-00001",
+        "validation-00000-of-00001",
+    ]
+
+
+def test_killed_before_anything_was_there(source, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f".{MARKER}.0a1b2c3d.tmp").touch()
+    assert prepare(str(source), str(tmp_path / "out")).classes == 2
+    assert len(contents(tmp_path / "out")) == 4
+
+
+def test_options_of_another_source_or_runner(source, tmp_path):
+    for options, match in (
+        ({"validation_labels": "x.txt"}, "is for ImageNet's archives"),
+        ({"tfds_dir": "x"}, "is where TFDS keeps data sets"),
+        ({"beam_options": ["--x=1"]}, "--x=1 is of Apache Beam"),
+    ):
+        refused(source, tmp_path, match, **options)
 
 
 @pytest.mark.slow
