@@ -1,0 +1,127 @@
+"""Doing to an image what was drawn for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from efficientnet_tf.data.augmentation import (
+    clean,
+    colours,
+    geometry,
+    original,
+)
+from efficientnet_tf.data.augmentation.drawing import NAMES, Drawn
+from efficientnet_tf.data.augmentation.ops import GREY, Op
+from efficientnet_tf.data.augmentation.recipe import Arithmetic
+
+# From an image, uint8 `[height, width, 3]`, the op's argument, float32 scalar,
+# and a centre, float32 `[2]` in [0, 1), to an image of the same kind.
+OpFunction = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def cutout(image: tf.Tensor, half: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
+    """Paints a square grey; what reaches over the edge is lost.
+
+    Args:
+        image: uint8 `[height, width, 3]`.
+        half: float32 scalar, half its side, a whole number.
+        centre: float32 `[2]` in [0, 1): where down and across its middle is.
+    """
+    shape = tf.shape(image)
+    inside = []
+    for axis in (0, 1):
+        length = shape[axis]
+        middle = tf.floor(centre[axis] * tf.cast(length, tf.float32))
+        # Of the square's 2 * half pixels the middle is the first one behind
+        # the half.
+        behind = tf.range(length, dtype=tf.float32) - middle + half
+        within = tf.logical_and(behind >= 0, behind < 2 * half)
+        inside.append(tf.cast(within, tf.uint8))
+    patch = inside[0][:, tf.newaxis] * inside[1]
+    return tf.where(
+        tf.cast(patch, tf.bool)[..., tf.newaxis],
+        tf.constant(GREY, tf.uint8),
+        image,
+    )
+
+
+# What both arithmetics have alike.
+_COMMON: dict[Op, OpFunction] = {
+    "AutoContrast": lambda image, _, __: colours.autocontrast(image),
+    "Equalize": lambda image, _, __: colours.equalize(image),
+    "Invert": lambda image, _, __: colours.invert(image),
+    "Brightness": lambda image, share, _: colours.brightness(image, share),
+    "TranslateX": lambda image, pixels, _: geometry.translate(
+        image, pixels, across=True
+    ),
+    "TranslateY": lambda image, pixels, _: geometry.translate(
+        image, pixels, across=False
+    ),
+    "Cutout": cutout,
+    "SolarizeAdd": lambda image, addition, _: colours.solarize_add(
+        image, addition
+    ),
+}
+
+ARITHMETICS: dict[Arithmetic, dict[Op, OpFunction]] = {
+    "original": _COMMON
+    | {
+        "Rotate": lambda image, degrees, _: original.rotate(image, degrees),
+        "Posterize": lambda image, bits, _: original.posterize(image, bits),
+        "Solarize": lambda image, value, _: original.solarize(image, value),
+        "Color": lambda image, share, _: original.color(image, share),
+        "Contrast": lambda image, share, _: original.contrast(image, share),
+        "Sharpness": lambda image, share, _: original.sharpness(image, share),
+        "ShearX": lambda image, share, _: original.shear_x(image, share),
+        "ShearY": lambda image, share, _: original.shear_y(image, share),
+    },
+    "clean": _COMMON
+    | {
+        "Rotate": lambda image, degrees, _: clean.rotate(image, degrees),
+        "Posterize": lambda image, bits, _: clean.posterize(image, bits),
+        "Solarize": lambda image, value, _: clean.solarize(image, value),
+        "Color": lambda image, share, _: clean.color(image, share),
+        "Contrast": lambda image, share, _: clean.contrast(image, share),
+        "Sharpness": lambda image, share, _: clean.sharpness(image, share),
+        "ShearX": lambda image, share, _: clean.shear_x(image, share),
+        "ShearY": lambda image, share, _: clean.shear_y(image, share),
+    },
+}
+
+
+def apply_ops(
+    image: tf.Tensor, drawn: Drawn, arithmetic: Arithmetic
+) -> tf.Tensor:
+    """Does to an image what was drawn; only these ops are computed.
+
+    Args:
+        image: uint8 `[height, width, 3]`.
+        drawn: Its ops.
+        arithmetic: How they are computed.
+
+    Returns:
+        The same kind.
+    """
+    functions = [ARITHMETICS[arithmetic][name] for name in NAMES]
+    for layer in range(drawn.ops.shape[0]):
+        image = _one(image, functions, drawn, layer)
+    return image
+
+
+def _one(
+    image: tf.Tensor,
+    functions: list[OpFunction],
+    drawn: Drawn,
+    layer: int,
+) -> tf.Tensor:
+    argument, centre = drawn.arguments[layer], drawn.centres[layer]
+
+    def branch(function: OpFunction) -> Callable[[], tf.Tensor]:
+        return lambda: tf.ensure_shape(
+            function(image, argument, centre), image.shape
+        )
+
+    branches = [branch(function) for function in functions]
+    return tf.switch_case(drawn.ops[layer], [*branches, lambda: image])
