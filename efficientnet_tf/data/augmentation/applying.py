@@ -49,18 +49,18 @@ def cutout(image: tf.Tensor, half: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
 
 # What both arithmetics have alike.
 _COMMON: dict[Op, OpFunction] = {
-    "AutoContrast": lambda image, _, __: colours.autocontrast(image),
-    "Equalize": lambda image, _, __: colours.equalize(image),
-    "Invert": lambda image, _, __: colours.invert(image),
-    "Brightness": lambda image, share, _: colours.brightness(image, share),
-    "TranslateX": lambda image, pixels, _: geometry.translate(
+    "AutoContrast": lambda image, unused, at: colours.autocontrast(image),
+    "Equalize": lambda image, unused, at: colours.equalize(image),
+    "Invert": lambda image, unused, at: colours.invert(image),
+    "Brightness": lambda image, share, at: colours.brightness(image, share),
+    "TranslateX": lambda image, pixels, at: geometry.translate(
         image, pixels, across=True
     ),
-    "TranslateY": lambda image, pixels, _: geometry.translate(
+    "TranslateY": lambda image, pixels, at: geometry.translate(
         image, pixels, across=False
     ),
     "Cutout": cutout,
-    "SolarizeAdd": lambda image, addition, _: colours.solarize_add(
+    "SolarizeAdd": lambda image, addition, at: colours.solarize_add(
         image, addition
     ),
 }
@@ -68,25 +68,25 @@ _COMMON: dict[Op, OpFunction] = {
 ARITHMETICS: dict[Arithmetic, dict[Op, OpFunction]] = {
     "original": _COMMON
     | {
-        "Rotate": lambda image, degrees, _: original.rotate(image, degrees),
-        "Posterize": lambda image, bits, _: original.posterize(image, bits),
-        "Solarize": lambda image, value, _: original.solarize(image, value),
-        "Color": lambda image, share, _: original.color(image, share),
-        "Contrast": lambda image, share, _: original.contrast(image, share),
-        "Sharpness": lambda image, share, _: original.sharpness(image, share),
-        "ShearX": lambda image, share, _: original.shear_x(image, share),
-        "ShearY": lambda image, share, _: original.shear_y(image, share),
+        "Rotate": lambda image, degrees, at: original.rotate(image, degrees),
+        "Posterize": lambda image, bits, at: original.posterize(image, bits),
+        "Solarize": lambda image, value, at: original.solarize(image, value),
+        "Color": lambda image, share, at: original.color(image, share),
+        "Contrast": lambda image, share, at: original.contrast(image, share),
+        "Sharpness": lambda image, share, at: original.sharpness(image, share),
+        "ShearX": lambda image, share, at: original.shear_x(image, share),
+        "ShearY": lambda image, share, at: original.shear_y(image, share),
     },
     "clean": _COMMON
     | {
-        "Rotate": lambda image, degrees, _: clean.rotate(image, degrees),
-        "Posterize": lambda image, bits, _: clean.posterize(image, bits),
-        "Solarize": lambda image, value, _: clean.solarize(image, value),
-        "Color": lambda image, share, _: clean.color(image, share),
-        "Contrast": lambda image, share, _: clean.contrast(image, share),
-        "Sharpness": lambda image, share, _: clean.sharpness(image, share),
-        "ShearX": lambda image, share, _: clean.shear_x(image, share),
-        "ShearY": lambda image, share, _: clean.shear_y(image, share),
+        "Rotate": lambda image, degrees, at: clean.rotate(image, degrees),
+        "Posterize": lambda image, bits, at: clean.posterize(image, bits),
+        "Solarize": lambda image, value, at: clean.solarize(image, value),
+        "Color": lambda image, share, at: clean.color(image, share),
+        "Contrast": lambda image, share, at: clean.contrast(image, share),
+        "Sharpness": lambda image, share, at: clean.sharpness(image, share),
+        "ShearX": lambda image, share, at: clean.shear_x(image, share),
+        "ShearY": lambda image, share, at: clean.shear_y(image, share),
     },
 }
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
 from efficientnet_tf.data.augmentation.ops import GREY
 
 # A number or a scalar tensor; a plain 0 saves the work on that term.
-Scalar = float | tf.Tensor
+Scalar: TypeAlias = float | tf.Tensor
 
 
 class Affine(NamedTuple):

@@ -63,3 +63,5 @@ AUTOAUGMENT_REACH = Reach(translate=250, cutout=100)
 # Each layer of RandAugment takes one of them, all as likely, and applies it.
 RANDAUGMENT: tuple[Op, ...] = tuple(OPS)
 RANDAUGMENT_REACH = Reach(translate=100, cutout=40)
+# "Usually best values will be in the range [5, 30]", says the original.
+HIGHEST_MAGNITUDE = 30

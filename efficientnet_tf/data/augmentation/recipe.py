@@ -72,3 +72,6 @@ class Augmentation:
     magnitude: int = 10
     jitter: Jitter = Jitter()
     erasing: Erasing = Erasing()
+
+
+NO_AUGMENTATION = Augmentation()
