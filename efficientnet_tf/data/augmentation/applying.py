@@ -29,22 +29,18 @@ def cutout(image: tf.Tensor, half: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
         half: float32 scalar, half its side, a whole number.
         centre: float32 `[2]` in [0, 1): where down and across its middle is.
     """
-    shape = tf.shape(image)
-    inside = []
-    for axis in (0, 1):
-        length = shape[axis]
-        middle = tf.floor(centre[axis] * tf.cast(length, tf.float32))
-        # Of the square's 2 * half pixels the middle is the first one behind
-        # the half.
-        behind = tf.range(length, dtype=tf.float32) - middle + half
-        within = tf.logical_and(behind >= 0, behind < 2 * half)
-        inside.append(tf.cast(within, tf.uint8))
-    patch = inside[0][:, tf.newaxis] * inside[1]
-    return tf.where(
-        tf.cast(patch, tf.bool)[..., tf.newaxis],
-        tf.constant(GREY, tf.uint8),
-        image,
-    )
+    rows = colours.as_rows(image)
+    down = _within(tf.shape(image)[0], half, centre[0])
+    across = tf.repeat(_within(tf.shape(image)[1], half, centre[1]), 3)
+    patch = down[:, tf.newaxis] * across
+    return tf.reshape(rows * (1 - patch) + GREY * patch, tf.shape(image))
+
+
+def _within(length: tf.Tensor, half: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
+    """uint8 `[length]`, 1 from half before the centre's pixel on, 2 * half."""
+    middle = tf.floor(centre * tf.cast(length, tf.float32))
+    behind = tf.range(tf.cast(length, tf.float32)) - middle + half
+    return tf.cast(tf.logical_and(behind >= 0, behind < 2 * half), tf.uint8)
 
 
 # What both arithmetics have alike.

@@ -38,15 +38,17 @@ def solarize(image: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
 def color(image: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     """Blends with the grey image."""
     exact = tf.cast(image, tf.float32)
-    return colours.blend(_grey(exact, 3), exact, share)
+    return colours.blend(_grey(exact), exact, share)
 
 
 def contrast(image: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     """Blends with the mean of the grey image, rounded."""
     exact = tf.cast(image, tf.float32)
-    greys = tf.cast(_grey(exact, 1), tf.int64)
-    pixels = tf.size(greys, tf.int64)
-    mean = (2 * tf.reduce_sum(greys) + pixels) // (2 * pixels)
+    # Each grey is there three times. Sums of rows are exact in float32.
+    rows = tf.reduce_sum(colours.as_rows(_grey(exact)), axis=1)
+    total = tf.reduce_sum(tf.cast(rows, tf.int64))
+    values = tf.size(image, tf.int64)
+    mean = (2 * total + values) // (2 * values)
     return colours.blend(tf.cast(mean, tf.float32), exact, share)
 
 
@@ -81,18 +83,15 @@ def shear_y(image: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     return geometry.warp(image, affine, geometry.fixed_point)
 
 
-def _grey(image: tf.Tensor, channels: int) -> tf.Tensor:
+def _grey(image: tf.Tensor) -> tf.Tensor:
     """PIL's grey image.
 
     Args:
         image: float32 `[height, width, 3]`, whole numbers.
-        channels: How often each value is wanted.
 
     Returns:
-        float32 `[height, width, channels]`, whole numbers.
+        The same kind, all channels alike.
     """
-    weights = tf.constant(_GREY_WEIGHTS, tf.float32)[:, tf.newaxis] / 65536
-    weights = tf.tile(weights, [1, channels])
+    weights = tf.constant([[weight / 65536] * 3 for weight in _GREY_WEIGHTS])
     greys = tf.matmul(tf.reshape(image, [-1, 3]), weights)
-    shape = tf.concat([tf.shape(image)[:2], [channels]], 0)
-    return tf.reshape(tf.floor(greys + 0.5), shape)
+    return tf.reshape(tf.floor(greys + 0.5), tf.shape(image))

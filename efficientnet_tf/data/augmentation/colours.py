@@ -34,8 +34,10 @@ def solarize_add(image: tf.Tensor, addition: tf.Tensor) -> tf.Tensor:
         addition: float32 scalar, a whole number from 0 on.
     """
     added = tf.cast(tf.minimum(addition, 255.0), tf.uint8)
+    raised = tf.minimum(image, 255 - added) + added
     dark = tf.cast(image < 128, tf.uint8)
-    return image + dark * tf.minimum(added, 255 - image)
+    # The difference may wrap, and then the sum wraps back.
+    return image + dark * (raised - image)
 
 
 def keep_bits(image: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
@@ -109,9 +111,9 @@ def autocontrast(image: tf.Tensor) -> tf.Tensor:
     flat = tf.equal(spread, 0.0)
     scale = tf.where(flat, 1.0, 255.0 / tf.where(flat, 1.0, spread))
     offset = tf.where(flat, 0.0, -lowest * scale)
-    rows = _as_rows(image)
+    rows = as_rows(image)
     stretched = to_bytes(
-        tf.cast(rows, tf.float32) * _along(rows, scale) + _along(rows, offset)
+        tf.cast(rows, tf.float32) * along(rows, scale) + along(rows, offset)
     )
     return tf.reshape(stretched, tf.shape(image))
 
@@ -121,9 +123,9 @@ def equalize(image: tf.Tensor) -> tf.Tensor:
 
     As PIL's `ImageOps.equalize`, in whole numbers.
     """
-    rows = _as_rows(image)
+    rows = as_rows(image)
     first = tf.constant([0, 256, 512])
-    places = tf.cast(rows, tf.int32) + _along(rows, first)
+    places = tf.cast(rows, tf.int32) + along(rows, first)
     counted = tf.raw_ops.Bincount(
         arr=places, size=768, weights=tf.constant([], tf.int32)
     )
@@ -148,12 +150,12 @@ def _equalizing(counts: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.where(step > 0, table, values), tf.uint8)
 
 
-def _as_rows(image: tf.Tensor) -> tf.Tensor:
+def as_rows(image: tf.Tensor) -> tf.Tensor:
     """`[height, width, 3]` -> `[height, width * 3]`."""
     height, width, channels = tf.unstack(tf.shape(image))
     return tf.reshape(image, [height, width * channels])
 
 
-def _along(rows: tf.Tensor, by_channel: tf.Tensor) -> tf.Tensor:
+def along(rows: tf.Tensor, by_channel: tf.Tensor) -> tf.Tensor:
     """A value for each channel, `[3]` -> `[width * 3]`."""
     return tf.tile(by_channel, [tf.shape(rows)[1] // 3])

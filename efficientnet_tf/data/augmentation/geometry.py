@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
+from efficientnet_tf.data.augmentation.colours import as_rows
 from efficientnet_tf.data.augmentation.ops import GREY
 
 # A number or a scalar tensor; a plain 0 saves the work on that term.
@@ -85,7 +86,8 @@ def warp(image: tf.Tensor, affine: Affine, nearest: Nearest) -> tf.Tensor:
     )
     grey = tf.fill([1, 3], tf.constant(GREY, tf.uint8))
     pixels = tf.concat([tf.reshape(image, [-1, 3]), grey], axis=0)
-    return tf.ensure_shape(tf.gather(pixels, places), image.shape)
+    taken = tf.gather_nd(pixels, places[..., tf.newaxis])
+    return tf.ensure_shape(taken, image.shape)
 
 
 def rounded(
@@ -165,15 +167,17 @@ def translate(
     """
     moved = tf.cast(tf.round(pixels), tf.int32)
     before, after = tf.maximum(-moved, 0), tf.maximum(moved, 0)
-    axis = 1 if across else 0
-    none = tf.zeros([2], tf.int32)
-    ends = [none, none, none]
-    ends[axis] = tf.stack([before, after])
-    padded = tf.pad(image, tf.stack(ends), constant_values=GREY)
-    begin = tf.one_hot(axis, 3, after, 0)
-    return tf.ensure_shape(
-        tf.slice(padded, begin, tf.shape(image)), image.shape
-    )
+    ends = tf.stack([before, after])
+    if across:
+        paddings = tf.stack([[0, 0], 3 * ends])
+        begin = tf.stack([0, 3 * after])
+    else:
+        paddings = tf.stack([ends, [0, 0]])
+        begin = tf.stack([after, 0])
+    rows = as_rows(image)
+    padded = tf.pad(rows, paddings, constant_values=GREY)
+    kept = tf.slice(padded, begin, tf.shape(rows))
+    return tf.reshape(kept, tf.shape(image))
 
 
 def rotation(

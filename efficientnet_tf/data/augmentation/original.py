@@ -42,7 +42,10 @@ def solarize(image: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
 def color(image: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     """Blends with TensorFlow's grey image."""
     grey = tf.cast(tf.image.rgb_to_grayscale(image), tf.float32)
-    return colours.blend(grey, tf.cast(image, tf.float32), share)
+    # The same in all channels, and sooner than a broadcast gets there.
+    thrice = tf.matmul(tf.reshape(grey, [-1, 1]), tf.ones([1, 3]))
+    exact = tf.cast(image, tf.float32)
+    return colours.blend(tf.reshape(thrice, tf.shape(image)), exact, share)
 
 
 def contrast(image: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
