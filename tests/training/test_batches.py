@@ -51,7 +51,14 @@ def dealt(
     ("hosts", "replicas", "parts", "start"),
     [(1, 2, 1, 0), (2, 2, 1, 0), (2, 4, 1, 3), (1, 1, 4, 0), (2, 2, 2, 5)],
 )
-@pytest.mark.parametrize("mixing", [[], ["data.mixup=0.3", "data.cutmix=1.0"]])
+@pytest.mark.parametrize(
+    "mixing",
+    [
+        [],
+        ["data.mixup=0.3", "data.cutmix=1.0"],
+        ["data.augment=randaugment", "data.erasing=0.5", "data.jitter_hue=0.1"],
+    ],
+)
 def test_a_step_has_the_same_images_however_it_is_dealt(
     config: Config,
     hosts: int,

@@ -28,10 +28,10 @@ ALL = Augmentation(
     jitter=Jitter(0.4, 0.4, 0.4, 0.1),
     erasing=Erasing(0.5, "noise"),
 )
+AUTO = Augmentation("autoaugment", "original")
 EACH = [
-    Augmentation("randaugment", "clean"),
-    Augmentation("randaugment", "original", layers=3, magnitude=28),
-    Augmentation("autoaugment", "original"),
+    Augmentation("randaugment", "original", magnitude=28),
+    AUTO,
     Augmentation(jitter=Jitter(0.4, 0.4, 0.4, 0.1)),
     Augmentation(erasing=Erasing(0.5)),
     ALL,
@@ -65,12 +65,12 @@ def test_the_drawn_ops_are_done_one_after_the_other(
     functions = ARITHMETICS[arithmetic]
     augmentation = Augmentation("randaugment", arithmetic, 3, 9)
     names = set()
-    image = made[0]
+    image = tf.cast(made[0], tf.float32)
     run = tf.function(lambda seed: augmented(image, seed, augmentation))
     for number in range(40):
         seed = tf.constant([1, number])
         drawn = drawn_ops(seed, augmentation)
-        expected = tf.constant(image)
+        expected = tf.constant(made[0])
         for op, value, centre in zip(*drawn, strict=True):
             name = NAMES[int(op)]
             names.add(name)
@@ -142,13 +142,12 @@ def stream(calls: int, augmentation: Augmentation) -> list[np.ndarray]:
     return [image.numpy() for _, image in found]
 
 
-@pytest.mark.parametrize("augmentation", EACH)
+@pytest.mark.parametrize("augmentation", [AUTO, ALL])
 def test_images_do_not_depend_on_the_number_of_threads(
     augmentation: Augmentation,
 ) -> None:
-    alone = stream(1, augmentation)
-    for other in (stream(5, augmentation), stream(16, augmentation)):
-        np.testing.assert_array_equal(np.stack(alone), np.stack(other))
+    alone, together = stream(1, augmentation), stream(7, augmentation)
+    np.testing.assert_array_equal(np.stack(alone), np.stack(together))
 
 
 @pytest.mark.parametrize("augmentation", EACH)
