@@ -19,8 +19,8 @@ Published top-1 (the original's README, "edgetpu"), not measured here:
     on the Edge TPU    77.0   78.6   80.2
 
 They are of August 2019, when the 1x1 convolution of a fused block carried the
-stride ("project"). The README does not say with which augmentation. AutoAugment is
-off here: --set data.augment=autoaugment turns it on.
+stride ("project"). The README does not say with which augmentation. AutoAugment
+is off here: --set data.augment=autoaugment turns it on.
 """
 
 from dataclasses import replace

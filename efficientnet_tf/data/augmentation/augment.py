@@ -45,5 +45,10 @@ def augmented(
 
 
 def drawn_ops(seed: tf.Tensor, augmentation: Augmentation) -> Drawn:
-    """The ops that `augmented` applies for a seed, under a policy."""
+    """The ops that `augmented` applies for a seed; `drawn_text` names them.
+
+    Args:
+        seed: integer `[2]`, the one that `training_image` is given.
+        augmentation: The policy; of "none" there are no ops.
+    """
     return draw(tf.random.fold_in(seed, _OPS), augmentation)

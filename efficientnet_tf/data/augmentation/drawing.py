@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from efficientnet_tf.data.augmentation.ops import OPS, Op, argument
+from efficientnet_tf.data.augmentation.ops import FULL_LEVEL, OPS, Op, argument
 from efficientnet_tf.data.augmentation.policies import (
     AUTOAUGMENT,
     AUTOAUGMENT_REACH,
@@ -76,12 +76,18 @@ def drawn_text(drawn: Drawn) -> tf.Tensor:
     without an op.
     """
     names = tf.gather(tf.constant([*NAMES, ""]), drawn.ops)
-    takes = [argument(name, 1, RANDAUGMENT_REACH) != 0 for name in NAMES]
+    takes = [
+        argument(name, FULL_LEVEL, RANDAUGMENT_REACH) != 0 for name in NAMES
+    ]
     numbers = tf.strings.as_string(drawn.arguments, shortest=True)
     said = tf.gather(tf.constant([*takes, False]), drawn.ops)
     words = tf.where(said, names + " " + numbers, names)
     words = tf.boolean_mask(words, drawn.ops < NO_OP)
     return tf.strings.reduce_join(words, separator=", ")
+
+
+def _nothing(uniform: tf.Tensor, augmentation: Augmentation) -> _Choice:
+    return _Choice(tf.zeros([0], tf.int32), tf.zeros([0]))
 
 
 def _randaugment(uniform: tf.Tensor, augmentation: Augmentation) -> _Choice:
@@ -119,10 +125,12 @@ def _place(uniform: tf.Tensor, count: int) -> tf.Tensor:
 
 
 _CHOOSE: dict[Policy, Callable[[tf.Tensor, Augmentation], _Choice]] = {
+    "none": _nothing,
     "autoaugment": _autoaugment,
     "randaugment": _randaugment,
 }
 _LAYERS: dict[Policy, Callable[[Augmentation], int]] = {
+    "none": lambda augmentation: 0,
     "autoaugment": lambda augmentation: len(AUTOAUGMENT[0]),
     "randaugment": lambda augmentation: augmentation.layers,
 }
