@@ -15,6 +15,8 @@ from efficientnet_tf.data.augmentation.recipe import Augmentation
 _OPS, _JITTER, _ERASING = 1, 2, 3
 
 
+# No Python here depends on a tensor, and looking for it takes seconds.
+@tf.autograph.experimental.do_not_convert
 def augmented(
     image: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation
 ) -> tf.Tensor:

@@ -238,8 +238,8 @@ def test_draws_in_words() -> None:
     ops = [NAMES.index(name) for name in ("Posterize", "ShearX", "Invert")]
     some = Drawn(tf.constant(ops), tf.constant([4.0, 0.21, 0.0]), centres)
     assert drawn_text(some).numpy() == b"Posterize 4, ShearX 0.21, Invert"
-    drawn = draw(tf.constant([0, 1]), Augmentation("none"))
-    assert drawn_text(drawn).numpy() == b""
+    nothing = draw(tf.constant([0, 1]), Augmentation("none"))
+    assert drawn_text(nothing).numpy() == b""
     none = Drawn(tf.constant([NO_OP] * 3), tf.zeros([3]), centres)
     assert drawn_text(none).numpy() == b""
 
