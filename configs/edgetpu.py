@@ -19,8 +19,8 @@ Published top-1 (the original's README, "edgetpu"), not measured here:
     on the Edge TPU    77.0   78.6   80.2
 
 They are of August 2019, when the 1x1 convolution of a fused block carried the
-stride ("project"). The README does not say with which augmentation; the
-project has neither AutoAugment nor RandAugment.
+stride ("project"). The README does not say with which augmentation. AutoAugment
+is off here: --set data.augment=autoaugment turns it on.
 """
 
 from dataclasses import replace
@@ -30,7 +30,8 @@ from efficientnet_tf.training.config import ModelConfig
 from efficientnet_tf.training.config_files import load_config
 
 # A file of configs is run, not imported, and so it loads its neighbour.
-_PAPERS = load_config(str(Path(__file__).with_name("imagenet.py")))
+_IMAGENET = Path(__file__).with_name("imagenet.py")
+_PAPERS = load_config(f"{_IMAGENET}:b0-baseline")
 
 CONFIGS = {
     size: replace(

@@ -14,8 +14,8 @@ Hardware: 1,024 cores of TPU v3 for batch 65536, on which b5 took 1 h 4 min.
 
 Published top-1, not measured here: 83 % for b5-65536 (the abstract). With
 AutoAugment B2 and B5 reach 80.1 and 83.6 at batch 4096, without it 79.8 and
-83.1 (the original's README), so that was most likely trained with it; the
-project has neither it nor RandAugment. Without LARS, batch 32768 gave 40.3
+83.1 (the original's README), so that was most likely trained with it, and so
+are these. Without LARS, batch 32768 gave 40.3
 (tensorflow/tpu#571).
 """
 
@@ -26,7 +26,8 @@ from efficientnet_tf.training.config import Config, ModelConfig
 from efficientnet_tf.training.config_files import load_config
 
 # A file of configs is run, not imported, and so it loads its neighbour.
-_PAPERS = load_config(str(Path(__file__).with_name("imagenet.py")))
+_IMAGENET = Path(__file__).with_name("imagenet.py")
+_PAPERS = load_config(f"{_IMAGENET}:b0")
 
 
 def _large(

@@ -15,10 +15,10 @@ Published top-1 (the original's README, "lite"), not measured here:
     float       75.1   76.7   77.6   79.8   81.5
     int8        74.4   75.9   77.0   79.0   80.2
 
-The README does not say with which augmentation; the project has neither
-AutoAugment nor RandAugment. The figures of lite3 and lite4 were found again by
-others at 300 and 380 pixels, not at the 280 and 300 of these networks (timm,
-tensorflow/tpu#882).
+The README does not say with which augmentation. AutoAugment is off here: --set
+data.augment=autoaugment turns it on. The figures of lite3 and lite4 were found
+again by others at 300 and 380 pixels, not at the 280 and 300 of these networks
+(timm, tensorflow/tpu#882).
 """
 
 from dataclasses import replace
@@ -28,7 +28,8 @@ from efficientnet_tf.training.config import ModelConfig
 from efficientnet_tf.training.config_files import load_config
 
 # A file of configs is run, not imported, and so it loads its neighbour.
-_PAPERS = load_config(str(Path(__file__).with_name("imagenet.py")))
+_IMAGENET = Path(__file__).with_name("imagenet.py")
+_PAPERS = load_config(f"{_IMAGENET}:b0-baseline")
 
 CONFIGS = {
     f"lite{number}": replace(

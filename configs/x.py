@@ -11,8 +11,8 @@ configs/imagenet.py.
 Hardware: the paper speaks of TPU v3 and of V100.
 
 Published top-1, not measured here: x-b7 84.7 (the paper). For the h networks
-no figure is known. The project has neither AutoAugment nor RandAugment; a
-figure with either is more than this recipe can be expected to give.
+no figure is known. Whether AutoAugment or RandAugment made the figure is not
+known either; here there is none. --set data.augment=autoaugment turns it on.
 """
 
 from dataclasses import replace
@@ -22,7 +22,8 @@ from efficientnet_tf.training.config import ModelConfig
 from efficientnet_tf.training.config_files import load_config
 
 # A file of configs is run, not imported, and so it loads its neighbour.
-_PAPERS = load_config(str(Path(__file__).with_name("imagenet.py")))
+_IMAGENET = Path(__file__).with_name("imagenet.py")
+_PAPERS = load_config(f"{_IMAGENET}:b0-baseline")
 
 _NAMES = (
     *(f"x-b{number}" for number in range(8)),

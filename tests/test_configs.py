@@ -66,9 +66,32 @@ def test_every_network_of_the_papers_has_a_recipe() -> None:
 
 
 def test_the_default_is_the_papers_recipe_for_a_tpu_v2_8() -> None:
-    papers = load_config(f"{ROOT}/configs/imagenet.py:b0")
+    papers = load_config(f"{ROOT}/configs/imagenet.py:b0-baseline")
     settings = ["train.batch=2048", "train.sync_batch_norm=all"]
     assert override(papers, [*settings, "data.dir=digits"]) == Config()
+
+
+@pytest.mark.parametrize(
+    ("variant", "augment", "magnitude"),
+    # The original's README: what its rows of figures were trained with.
+    [
+        ("b0", "autoaugment", None),
+        ("b7", "autoaugment", None),
+        ("b5-baseline", "none", None),
+        ("b5-randaugment", "randaugment", 17),
+        ("b7-randaugment", "randaugment", 28),
+        ("b8", "randaugment", 28),
+    ],
+)
+def test_the_augmentation_of_published_weights(
+    variant: str, augment: str, magnitude: int | None
+) -> None:
+    data = load_config(f"{ROOT}/configs/imagenet.py:{variant}").data
+    assert data.augment == augment
+    assert data.augment_arithmetic == "original"
+    if magnitude is not None:
+        assert data.randaugment_layers == 2
+        assert data.randaugment_magnitude == magnitude
 
 
 @pytest.mark.parametrize(

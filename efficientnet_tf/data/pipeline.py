@@ -1,13 +1,18 @@
 """Streams of images and labels out of TFRecords.
 
-The order of training images and their crops follow from (seed, epoch, place in
-the epoch) alone, so that a stream can begin at any image without a saved state.
+The order of training images, their crops and their augmentation follow from
+(seed, epoch, place in the epoch) alone, so that a stream can begin at any image
+without a saved state.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
+from efficientnet_tf.data.augmentation.recipe import (
+    NO_AUGMENTATION,
+    Augmentation,
+)
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.manifest import Split
@@ -28,6 +33,7 @@ def training_examples(
     *,
     cut: Cut,
     crop: TrainingCrop,
+    augmentation: Augmentation = NO_AUGMENTATION,
     seed: int,
     start: int = 0,
     part: int = 0,
@@ -40,7 +46,8 @@ def training_examples(
         dataset: Where the records are.
         cut: The size of the images and the kernel.
         crop: What part of a picture they are.
-        seed: Decides order and crops.
+        augmentation: What is done to them.
+        seed: Decides order, crops and augmentation.
         start: Images of the whole stream, all parts together, to leave out.
         part: Which of the parts of the stream this is.
         parts: Among how many hosts the records are divided.
@@ -85,7 +92,7 @@ def training_examples(
         encoded, label = parse_record(record)
         key = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
         image = training_image(
-            encoded, tf.random.fold_in(key, place), cut, crop
+            encoded, tf.random.fold_in(key, place), cut, crop, augmentation
         )
         return image, _class_of(label, dataset)
 

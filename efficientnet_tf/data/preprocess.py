@@ -13,6 +13,11 @@ from functools import partial
 
 import tensorflow as tf
 
+from efficientnet_tf.data.augmentation.augment import augmented
+from efficientnet_tf.data.augmentation.recipe import (
+    NO_AUGMENTATION,
+    Augmentation,
+)
 from efficientnet_tf.data.cut import Cut, ResizeKernel
 from efficientnet_tf.networks import Normalization
 
@@ -58,9 +63,13 @@ def evaluation_image(encoded: tf.Tensor, cut: Cut) -> tf.Tensor:
 
 
 def training_image(
-    encoded: tf.Tensor, seed: tf.Tensor, cut: Cut, crop: TrainingCrop
+    encoded: tf.Tensor,
+    seed: tf.Tensor,
+    cut: Cut,
+    crop: TrainingCrop,
+    augmentation: Augmentation = NO_AUGMENTATION,
 ) -> tf.Tensor:
-    """Cuts a random part out of a picture, resizes and maybe mirrors it.
+    """Cuts a random part out of a picture, resizes, mirrors and changes it.
 
     The crop has an aspect of 3/4 to 4/3. Where ten tries find none, the
     picture is cut as for evaluation.
@@ -70,10 +79,11 @@ def training_image(
         seed: integer `[2]`; the same seed gives the same image.
         cut: The size and the kernel.
         crop: What part.
+        augmentation: What is done to it then.
 
     Returns:
         float32 `[pixels, pixels, 3]` on 0..255, which bicubic interpolation
-        may overshoot.
+        may overshoot where there is no augmentation.
     """
     crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
     shape = tf.image.extract_jpeg_shape(encoded)
@@ -97,7 +107,7 @@ def training_image(
     )
     if crop.flip:
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
-    return image
+    return augmented(image, seed, augmentation)
 
 
 def normalize(images: tf.Tensor, normalization: Normalization) -> tf.Tensor:

@@ -61,6 +61,7 @@ def host_batches(
         crop=TrainingCrop(
             min_area=config.data.min_crop_area, flip=config.data.flip
         ),
+        augmentation=run.augmentation,
         seed=config.train.seed,
         start=start,
         part=host,

@@ -10,6 +10,17 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
+from efficientnet_tf.data.augmentation.policies import (
+    HIGHEST_MAGNITUDE,
+    Policy,
+)
+from efficientnet_tf.data.augmentation.recipe import (
+    Arithmetic,
+    Augmentation,
+    Erasing,
+    Filling,
+    Jitter,
+)
 from efficientnet_tf.data.cut import CropRule, Cut, ResizeKernel
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.networks import (
@@ -97,6 +108,23 @@ class DataConfig:
             "legacy_bicubic" is TensorFlow 1's, behind all published figures;
             "bicubic", "bilinear" and "area" are those of `tf.image.resize`,
             without antialiasing.
+        augment: Which ops training images get after that: "none";
+            "autoaugment" for one of the 25 pairs of its policy v0;
+            "randaugment" for some of 16 ops, all of one magnitude.
+        augment_arithmetic: How they are computed: "original" as the original
+            does, so that published recipes mean what they meant, with bytes
+            that wrap and a contrast that knows no mean; "clean" as PIL does.
+        randaugment_layers: How many ops an image gets.
+        randaugment_magnitude: Their level; 10 is the strongest that the
+            formulae were made for.
+        jitter_brightness: Largest change of brightness, as a share; so the
+            next two. Jitter comes after the ops.
+        jitter_contrast: The same of contrast.
+        jitter_saturation: The same of saturation.
+        jitter_hue: Largest turn of the hue, as a share of the whole circle.
+        erasing: Probability that a random rectangle of an image is replaced,
+            after all else.
+        erasing_filling: By what: the "mean" of the normalization, or "noise".
         mixup: Both parameters of the beta distribution by which two training
             images and their labels are blended; 0 for none.
         cutmix: The same of the share of an image that a patch of another one
@@ -120,6 +148,16 @@ class DataConfig:
     flip: bool = True
     crop: CropRule = "pad32"
     resize: ResizeKernel = "legacy_bicubic"
+    augment: Policy = "none"
+    augment_arithmetic: Arithmetic = "original"
+    randaugment_layers: int = 2
+    randaugment_magnitude: int = 10
+    jitter_brightness: float = 0.0
+    jitter_contrast: float = 0.0
+    jitter_saturation: float = 0.0
+    jitter_hue: float = 0.0
+    erasing: float = 0.0
+    erasing_filling: Filling = "mean"
     mixup: float = 0.0
     cutmix: float = 0.0
     holdout_shards: int = 0
@@ -128,6 +166,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Refuses what no data can have."""
         check_types("data", self)
+        self._check_augmentation()
         for name in ("mixup", "cutmix", "holdout_shards"):
             _at_least(f"data.{name}", getattr(self, name), 0)
         for name in ("mixup", "cutmix"):
@@ -142,6 +181,43 @@ class DataConfig:
             value = getattr(self, name)
             if value is not None:
                 _at_least(f"data.{name}", value, 1)
+
+    def _check_augmentation(self) -> None:
+        _at_least("data.randaugment_layers", self.randaugment_layers, 1)
+        for name, highest in (
+            ("randaugment_magnitude", HIGHEST_MAGNITUDE),
+            ("jitter_brightness", None),
+            ("jitter_contrast", None),
+            ("jitter_saturation", None),
+            ("jitter_hue", 0.5),
+            ("erasing", 1),
+        ):
+            value = getattr(self, name)
+            _at_least(f"data.{name}", value, 0)
+            if highest is not None and value > highest:
+                raise InputError(
+                    f"data.{name} {value} must be at most {highest}"
+                )
+
+    def augmentation(self, mean: tuple[float, float, float]) -> Augmentation:
+        """What is done to training images after cropping and mirroring them.
+
+        Args:
+            mean: Of the normalization, on 0..255.
+        """
+        return Augmentation(
+            policy=self.augment,
+            arithmetic=self.augment_arithmetic,
+            layers=self.randaugment_layers,
+            magnitude=self.randaugment_magnitude,
+            jitter=Jitter(
+                self.jitter_brightness,
+                self.jitter_contrast,
+                self.jitter_saturation,
+                self.jitter_hue,
+            ),
+            erasing=Erasing(self.erasing, self.erasing_filling, mean),
+        )
 
     def cut(self, pixels: int) -> Cut:
         """How pictures become inputs of a network of that size."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
+from efficientnet_tf.data.augmentation.recipe import Augmentation
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset, open_dataset
 from efficientnet_tf.networks import Network
@@ -32,6 +33,11 @@ class Run:
     def cut(self) -> Cut:
         """How pictures become the network's inputs."""
         return self.config.data.cut(self.network.pixels)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to training images, besides crop and flip."""
+        return self.config.data.augmentation(self.network.normalization.mean)
 
 
 def open_run(config: Config, model_dir: str = "") -> Run:

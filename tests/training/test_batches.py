@@ -47,10 +47,16 @@ def dealt(
     return steps
 
 
-@pytest.mark.parametrize(
-    ("hosts", "replicas", "parts", "start"),
-    [(1, 2, 1, 0), (2, 2, 1, 0), (2, 4, 1, 3), (1, 1, 4, 0), (2, 2, 2, 5)],
-)
+LAYOUTS = [
+    (1, 2, 1, 0),
+    (2, 2, 1, 0),
+    (2, 4, 1, 3),
+    (1, 1, 4, 0),
+    (2, 2, 2, 5),
+]
+
+
+@pytest.mark.parametrize(("hosts", "replicas", "parts", "start"), LAYOUTS)
 @pytest.mark.parametrize("mixing", [[], ["data.mixup=0.3", "data.cutmix=1.0"]])
 def test_a_step_has_the_same_images_however_it_is_dealt(
     config: Config,
@@ -60,12 +66,47 @@ def test_a_step_has_the_same_images_however_it_is_dealt(
     start: int,
     mixing: list[str],
 ) -> None:
-    whole = open_run(override(config, mixing))
+    check_dealt(config, mixing, hosts, replicas, parts, start)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "replicas", "parts", "start"), [LAYOUTS[2], LAYOUTS[4]]
+)
+def test_augmented_images_are_the_same_however_they_are_dealt(
+    config: Config, hosts: int, replicas: int, parts: int, start: int
+) -> None:
+    settings = [
+        "data.augment=randaugment",
+        "data.randaugment_layers=1",
+        "data.jitter_hue=0.1",
+        "data.erasing=0.5",
+    ]
+    check_dealt(config, settings, hosts, replicas, parts, start)
+
+
+def check_dealt(
+    config: Config,
+    settings: list[str],
+    hosts: int,
+    replicas: int,
+    parts: int,
+    start: int,
+) -> None:
+    whole = open_run(override(config, settings))
     expected = dealt(whole, hosts=1, replicas=1)[start:]
-    settings = [*mixing, f"train.microbatches={parts}"]
+    settings = [*settings, f"train.microbatches={parts}"]
     run = open_run(override(config, settings))
     found = dealt(run, hosts=hosts, replicas=replicas, start=start)
     for (images, targets), (one, those) in zip(found, expected, strict=True):
         assert images.shape == (BATCH, 32, 32, 3)
         np.testing.assert_array_equal(images, one)
         np.testing.assert_array_equal(targets, those)
+
+
+def test_the_settings_reach_the_images(config: Config) -> None:
+    """An erased rectangle has the mean of the network's normalization."""
+    run = open_run(override(config, ["data.erasing=1.0"]))
+    images, _ = dealt(run, hosts=1, replicas=1)[0]
+    mean = np.float32(run.network.normalization.mean)
+    for image in images:
+        assert (image == mean).all(-1).sum() > 10

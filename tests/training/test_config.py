@@ -2,6 +2,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
+from efficientnet_tf.data.augmentation.recipe import Erasing, Jitter
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.training.config import (
     Config,
@@ -48,6 +49,10 @@ def test_defaults_are_the_originals_recipe():
         ("data.resize=bilinear", "bilinear"),
         ("data.normalization=unit", "unit"),
         ("data.normalization=none", None),
+        ("data.augment=randaugment", "randaugment"),
+        ("data.augment_arithmetic=clean", "clean"),
+        ("data.randaugment_magnitude=17", 17),
+        ("data.erasing=0.25", 0.25),
         ("model.pixels=64", 64),
         ("model.pixels=none", None),
         ("data.dir=gs://bucket/a=b", "gs://bucket/a=b"),
@@ -88,6 +93,15 @@ def test_the_last_override_of_a_field_wins():
         ("data.crop=32", "data.crop '32': did you mean pad32"),
         ("data.resize=bicubik", "did you mean bicubic"),
         ("data.normalization=centred127", "did you mean centered127"),
+        ("data.augment=randaug", "did you mean randaugment"),
+        ("data.augment_arithmetic=pil", "data.augment_arithmetic 'pil'"),
+        ("data.randaugment_layers=0", "must be at least 1"),
+        ("data.randaugment_magnitude=31", "must be at most 30"),
+        ("data.randaugment_magnitude=-1", "must be at least 0"),
+        ("data.erasing=1.5", "data.erasing 1.5 must be at most 1"),
+        ("data.erasing_filling=black", "data.erasing_filling 'black'"),
+        ("data.jitter_hue=0.6", "data.jitter_hue 0.6 must be at most 0.5"),
+        ("data.jitter_contrast=-0.1", "must be at least 0"),
     ],
 )
 def test_bad_overrides_are_answered(setting, says):
@@ -104,6 +118,28 @@ def test_bad_overrides_are_answered(setting, says):
 def test_no_section_of_wrong_types_can_be_made(fields):
     with pytest.raises(InputError, match=f"train.{next(iter(fields))}"):
         TrainConfig(**fields)
+
+
+def test_the_data_section_says_what_is_done_to_images():
+    settings = [
+        "data.augment=randaugment",
+        "data.augment_arithmetic=clean",
+        "data.randaugment_layers=3",
+        "data.randaugment_magnitude=9",
+        "data.jitter_brightness=0.1",
+        "data.jitter_contrast=0.2",
+        "data.jitter_saturation=0.3",
+        "data.jitter_hue=0.4",
+        "data.erasing=0.5",
+        "data.erasing_filling=noise",
+    ]
+    mean = (1.0, 2.0, 3.0)
+    found = override(Config(), settings).data.augmentation(mean)
+    assert (found.policy, found.arithmetic) == ("randaugment", "clean")
+    assert (found.layers, found.magnitude) == (3, 9)
+    assert found.jitter == Jitter(0.1, 0.2, 0.3, 0.4)
+    assert found.erasing == Erasing(0.5, "noise", mean)
+    assert Config().data.augmentation(mean).policy == "none"
 
 
 @pytest.mark.parametrize("field", ["crop", "resize", "normalization"])
