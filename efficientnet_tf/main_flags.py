@@ -9,8 +9,8 @@ def define_flags() -> flags.FlagValues:
     """The flags of all verbs, with nothing given yet."""
     given = flags.FlagValues()
 
-    def text(name: str, means: str, default: str = "") -> None:
-        flags.DEFINE_string(name, default, means, flag_values=given)
+    def text(name: str, means: str) -> None:
+        flags.DEFINE_string(name, "", means, flag_values=given)
 
     text("model", "A name that `describe` lists; short for model.name.")
     text(
@@ -73,8 +73,8 @@ def define_flags() -> flags.FlagValues:
     text(
         "runner",
         "prepare: processes, one on each core; or a runner of Apache Beam, "
-        "such as DirectRunner or DataflowRunner.",
-        "processes",
+        "such as DataflowRunner. Empty for Beam's DirectRunner where Beam is "
+        "installed, else for processes.",
     )
     flags.DEFINE_multi_string(
         "beam_option",

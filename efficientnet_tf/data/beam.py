@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 from efficientnet_tf.errors import InputError, RunError
+
+# Not one of Beam's runners.
+PROCESSES = "processes"
+
+
+def local_runner() -> str:
+    """What works on this machine: Beam where it is installed."""
+    return "DirectRunner" if find_spec("apache_beam") else PROCESSES
 
 
 def run_beam(

@@ -20,7 +20,7 @@ from functools import partial
 import tensorflow as tf
 
 from efficientnet_tf.data.archives import archive_source, has_archives
-from efficientnet_tf.data.beam import run_beam
+from efficientnet_tf.data.beam import PROCESSES, local_runner, run_beam
 from efficientnet_tf.data.dataset import UNFINISHED, RecordDataset, open_dataset
 from efficientnet_tf.data.folders import folder_source
 from efficientnet_tf.data.manifest import (
@@ -48,8 +48,6 @@ from efficientnet_tf.files import read_text, write_text
 SHARD_IMAGES = 1024
 SHARD_BYTES = 100_000_000
 
-# Not one of Beam's runners.
-PROCESSES = "processes"
 
 # Small files on gs:// take a while each.
 _FILES_AT_ONCE = 16
@@ -72,7 +70,7 @@ def prepare(
     seed: int = 0,
     tfds_dir: str = "",
     validation_labels: str = "",
-    runner: str = PROCESSES,
+    runner: str = "",
     beam_options: Sequence[str] = (),
 ) -> RecordDataset:
     """Writes TFRecords, `labels.txt` and `manifest.json` of pictures.
@@ -101,7 +99,8 @@ def prepare(
         tfds_dir: Where TFDS keeps data sets; empty for its default.
         validation_labels: Of ImageNet's archives, see `archive_source`.
         runner: "processes" for one on each core of this machine; else the name
-            of a runner of Apache Beam, such as DirectRunner or DataflowRunner.
+            of a runner of Apache Beam, such as DataflowRunner. Empty for
+            Beam's DirectRunner where Beam is installed, else for processes.
         beam_options: Its options, "--project=mine" and so on.
 
     Returns:
@@ -112,6 +111,7 @@ def prepare(
             wrong; all such pictures are named, and `out` is left empty.
         RunError: A worker died, or a data set of TFDS could not be made.
     """
+    runner = runner or local_runner()
     _check(source, out, shards, holdout, runner, beam_options)
     found = _find(source, tfds_dir, validation_labels)
     train, validation = both_splits(found, holdout, seed)

@@ -159,7 +159,7 @@ def build_network(
         x = make.block(x, block)
     reductions.append(x)
     x = make.conv(x, "top_conv", network.head)
-    # Not as in blocks, by `ProductNorm`: the gradient of what is pooled is never in memory.
+    # No `ProductNorm`: the gradient of what is pooled is never in memory.
     x = make.norm(x, "top_bn")
     x = make.act(x, "top_activation", network.activation)
     pooled = x = make.pool(x, "avg_pool", keepdims=False)

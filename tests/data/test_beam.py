@@ -38,7 +38,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_same_bytes(beam, source, tmp_path):
-    prepare(str(source), str(tmp_path / "1" / "out"), shards=5)
+    prepare(
+        str(source), str(tmp_path / "1" / "out"), shards=5, runner="processes"
+    )
     prepare(
         str(source),
         str(tmp_path / "2" / "out"),
@@ -55,7 +57,9 @@ def test_the_same_bytes(beam, source, tmp_path):
 def test_it_goes_on_with_what_another_runner_began(
     beam, source, tmp_path, monkeypatch
 ):
-    prepare(str(source), str(tmp_path / "1" / "out"), shards=5)
+    prepare(
+        str(source), str(tmp_path / "1" / "out"), shards=5, runner="processes"
+    )
     out = tmp_path / "2" / "out"
     left = iter(range(3))
 
