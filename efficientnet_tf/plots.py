@@ -34,7 +34,7 @@ DPI = 150
 _LABEL_CHARACTERS = 28
 _PICTURE_PIXELS = 600
 _BLUE, _GREY, _INK = "#2a6fb0", "#b8c4d0", "#22303c"
-_LOOK = {
+LOOK = {
     # A dollar in a label is a dollar.
     "text.parse_math": False,
     "text.color": _INK,
@@ -59,15 +59,15 @@ def save_prediction(path: str, prediction: Prediction) -> None:
     encoded = read_jpeg(prediction.image).encoded
     with (
         Image.open(io.BytesIO(encoded)) as picture,
-        matplotlib.rc_context(_LOOK),
+        matplotlib.rc_context(LOOK),
     ):
         picture.thumbnail((_PICTURE_PIXELS, _PICTURE_PIXELS))
-        figure = Figure(figsize=(9, 3.6), layout=_layout())
+        figure = Figure(figsize=(9, 3.6), layout=layout())
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
         left.imshow(picture)
         left.set_axis_off()
         _draw_bars(right, prediction)
-        _save(figure, path)
+        save(figure, path)
 
 
 def save_confusion(
@@ -97,8 +97,8 @@ def save_confusion(
     inches = max(5.0 + 0.24 * min(count, NAMED_CLASSES), _inches(count))
     named = count <= NAMED_CLASSES
     size = 10.0 if named else 0.9 * inches
-    with matplotlib.rc_context({**_LOOK, "font.size": size}):
-        figure = Figure(figsize=(inches + 1, inches), layout=_layout())
+    with matplotlib.rc_context({**LOOK, "font.size": size}):
+        figure = Figure(figsize=(inches + 1, inches), layout=layout())
         axes = figure.subplots()
         drawn = axes.imshow(
             shares,
@@ -117,7 +117,7 @@ def save_confusion(
         bar = figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.02)
         bar.set_ticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1])
         bar.set_label("share of the class's images")
-        _save(figure, path)
+        save(figure, path)
 
 
 def _draw_bars(axes: Axes, prediction: Prediction) -> None:
@@ -181,18 +181,20 @@ def _short(text: str, most: int = _LABEL_CHARACTERS) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _layout() -> ConstrainedLayoutEngine:
+def layout() -> ConstrainedLayoutEngine:
     """No words over others, and a margin, in inches."""
     return ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
 
 
-def _save(figure: Figure, path: str) -> None:
+def save(figure: Figure, path: str) -> None:
+    """Writes a .png or .jpg, local or gs://, whole or not at all."""
+    kind = os.path.splitext(path)[1][1:]
     content = io.BytesIO()
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # Of writing that the font lacks there are boxes, and no more words.
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-        canvas.print_figure(content, dpi=DPI, format="png")
+        canvas.print_figure(content, dpi=DPI, format=kind)
     with (
         replacing(path) as temporary,
         tf.io.gfile.GFile(temporary, "wb") as file,
