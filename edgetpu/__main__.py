@@ -1,24 +1,42 @@
-"""The command line: `python -m edgetpu export --model_dir=RUN --out=DIR`."""
+r"""A network on Coral's Edge TPU: made, looked at, foretold.
+
+usage: python -m edgetpu VERB [FILE] [FLAGS]
+
+  export          from a trained network to an int8 file, compiled if it can be
+  forecast FILE   which operators of a .tflite would run on the Edge TPU, which
+                  not and why, what memory and time it would take
+  show FILE       what a .tflite holds, compiled for the Edge TPU or not
+
+For example:
+
+  python -m edgetpu export --model_dir=RUN --out=DIR
+  python -m edgetpu forecast DIR/efficientnet-lite0_int8.tflite
+  python -m edgetpu show DIR/efficientnet-lite0_int8_edgetpu.tflite
+
+`python -m edgetpu VERB --help` tells more. Exit codes: 0 done, 1 failed,
+2 wrong input.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
+from edgetpu.main_flags import define_flags
 from efficientnet_tf import command_line
-from efficientnet_tf.errors import InputError, near
+from efficientnet_tf.errors import InputError, RunError, near
 from efficientnet_tf.report import console, figures
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from edgetpu.report import ExportReport
 
-VERBS = ("export",)
-
-HELP = """\
+EXPORT_HELP = """\
 python -m edgetpu export --model_dir=RUN [--out=DIR]
 
 Turns a trained network into a file for Coral's Edge TPU: calibrates on
@@ -35,9 +53,51 @@ DIR gets
 The compiler runs on x86-64 Linux only; it is the Debian package
 edgetpu-compiler of Google's coral-edgetpu-stable repository. Without it
 everything else is made, and the report says what to run where.
-
-Flags:
 """
+
+FORECAST_HELP = """\
+python -m edgetpu forecast FILE [--json] [--require=compiles|whole]
+
+Says what edgetpu_compiler 16.0 would make of FILE, a .tflite of anybody's,
+without the compiler: from Coral's table of operators and limits, the versions
+that 16.0 reads, and how TensorFlow Lite divides a graph. Everything after the
+first operator that cannot be mapped runs on the CPU, and so does what needs
+it; of each the reason is told in the compiler's words, then what would do.
+
+Operators that would be mapped are told for sure only where a compiled file
+or Coral's table says so. Memory and time are estimates; docs/coral.md says how
+far they are off. With --json:
+
+  operators        index, name, on_edge_tpu, reason; in the file's order
+  subgraphs        parts on the Edge TPU: 1, or 0 where nothing is there
+  compiles         whether a file would come out; failures says why not
+  parameter_bytes  parameters as the chip stores them
+  on_chip_bytes    what stays there, streamed_bytes what is sent each time
+  latency_ms       of the part on the Edge TPU; latency_basis says from what
+  cautions         what else may surprise
+
+A forecast is an answer, good or bad, and the exit code is 0; --require makes
+it 1 where the file would not compile, or not run whole on the Edge TPU.
+"""
+
+SHOW_HELP = """\
+python -m edgetpu show FILE [--json] [--tensors]
+
+Opens FILE, a .tflite of anybody's: size, converter, operators with versions
+and options, inputs and outputs with their quantization, parameters. One that
+is compiled for the Edge TPU is opened further: parameters that stay on the
+chip and such as are streamed, the oldest runtime that loads it, the token that
+models compiled together share, instructions, inputs and outputs on the chip.
+"""
+
+
+class Verb(NamedTuple):
+    """What the first word of a command line stands for."""
+
+    run: Callable[..., None]
+    flags: set[str]
+    help: str
+    files: int = 0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,92 +108,98 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns:
         0 when it went well, 2 where the command line or what it names is
-        wrong, 1 where the export or the compiler failed.
+        wrong, 1 where the work failed.
     """
-    values = _flags()
+    values = define_flags()
     if not arguments or command_line.asks_for_help(arguments):
-        print(HELP + command_line.flag_help(values))
+        print(_help(arguments, values))
         return 0
 
     def work() -> None:
-        _parse(values, arguments)
-        _export(values)
+        verb, files = _parse(values, arguments)
+        verb.run(values, *files)
 
     return command_line.run("edgetpu", work)
 
 
-def _flags() -> flags.FlagValues:
-    values = flags.FlagValues()
-    flags.DEFINE_string(
-        "model_dir", None, "A run: its model directory.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "out",
-        None,
-        "Where the files go, local or gs://; RUN/export if not given.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "calibration_images",
-        None,
-        "Training images that set the int8 ranges; as the run's config says "
-        "(500 by default) if not given.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "verify_images",
-        None,
-        "Validation images to compare int8 with float on; as above.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "checkpoint",
-        None,
-        ["last", "best"],
-        "Which weights; as the run's config says (last by default) if not "
-        "given.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "compiler",
-        None,
-        "Path of edgetpu_compiler; EDGETPU_COMPILER from the environment, "
-        "then PATH, if not given.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "data_dir",
-        None,
-        "The run's data, if it has moved since the training.",
-        flag_values=values,
-    )
-    flags.DEFINE_boolean(
-        "json",
-        False,
-        "Print the report as JSON instead of a table.",
-        flag_values=values,
-    )
-    return values
+def _help(arguments: Sequence[str], values: flags.FlagValues) -> str:
+    """That of the verb, if one is named, or else of all."""
+    verbs = [VERBS[word] for word in arguments if word in VERBS]
+    if len(verbs) == 1:
+        own = flags.FlagValues()
+        for name in sorted(verbs[0].flags):
+            own[name] = values[name]
+        return f"{verbs[0].help}\nFlags:\n{command_line.flag_help(own)}"
+    return f"{__doc__}\nFlags:\n{command_line.flag_help(values)}"
 
 
-def _parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
+def _parse(
+    values: flags.FlagValues, arguments: Sequence[str]
+) -> tuple[Verb, list[str]]:
     words = command_line.parse(values, arguments)
     if not words:
         raise InputError(f"say what to do: {near('', VERBS)}")
-    if words[0] not in VERBS:
-        raise InputError(f"unknown verb {words[0]!r}: {near(words[0], VERBS)}")
-    if len(words) > 1:
+    name, files = words[0], words[1:]
+    if name not in VERBS:
+        raise InputError(f"unknown verb {name!r}: {near(name, VERBS)}")
+    verb = VERBS[name]
+    if len(files) > verb.files:
         raise InputError(
-            f"unexpected {words[1]!r} after {words[0]}; flags look like "
+            f"unexpected {files[verb.files]!r} after {name}; flags look like "
             "--model_dir=RUN"
         )
-    if not values.model_dir:
-        raise InputError("--model_dir is missing; give the run to export")
+    if len(files) < verb.files:
+        raise InputError(
+            f"{name} needs a file, such as "
+            f"`python -m edgetpu {name} model.tflite`"
+        )
+    for flag in values:
+        if values[flag].present and flag not in verb.flags:
+            allowed = ", ".join(f"--{each}" for each in sorted(verb.flags))
+            raise InputError(
+                f"{name} knows no --{flag}; its flags are {allowed}"
+            )
+    return verb, files
+
+
+def _forecast(values: flags.FlagValues, path: str) -> None:
+    from edgetpu import tables
+    from edgetpu.forecast import forecast
+    from edgetpu.reader import open_model
+
+    found = forecast(
+        open_model(path), multiple_subgraphs=values.multiple_subgraphs
+    )
+    _print(values, found.to_dict(), tables.forecast_pages(path, found))
+    if values.require and not found.compiles:
+        raise RunError(f"{path} would not compile: {found.failures[0].message}")
+    if values.require == "whole" and not found.whole:
+        raise RunError(f"{path} would not run whole on the Edge TPU")
+
+
+def _show_file(values: flags.FlagValues, path: str) -> None:
+    from edgetpu import tables
+    from edgetpu.reader import open_model
+    from edgetpu.show import show
+
+    found = show(open_model(path))
+    pages = tables.shown_pages(path, found, tensors=values.tensors)
+    _print(values, found.to_dict(), pages)
+
+
+def _print(
+    values: flags.FlagValues, facts: dict[str, Any], pages: Iterable[Table]
+) -> None:
+    if values.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    for page in pages:
+        console().print(page)
 
 
 def _export(values: flags.FlagValues) -> None:
+    if not values.model_dir:
+        raise InputError("--model_dir is missing; give the run to export")
     from edgetpu.export import export
     from efficientnet_tf.training.config_files import override
     from efficientnet_tf.training.model_dir import ModelDir
@@ -159,13 +225,10 @@ def _export(values: flags.FlagValues) -> None:
         verify_images=config.export.verify_images,
         compiler=values.compiler,
     )
-    if values.json:
-        print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
-    else:
-        _show(report, out)
+    _print(values, report.to_dict(), [_export_table(report, out)])
 
 
-def _show(report: ExportReport, out: str) -> None:
+def _export_table(report: ExportReport, out: str) -> Table:
     compared = report.comparison
     rows = [
         ("int8 file", f"{report.file}, {_mib(report.bytes)}"),
@@ -198,7 +261,7 @@ def _show(report: ExportReport, out: str) -> None:
         ]
     if report.not_compiled:
         rows.append(("not compiled", report.not_compiled))
-    console().print(figures(f"{report.network} in {out}", rows))
+    return figures(f"{report.network} in {out}", rows)
 
 
 def _mib(size: int | None) -> str:
@@ -207,6 +270,23 @@ def _mib(size: int | None) -> str:
 
 def _known(count: int | None) -> str:
     return "?" if count is None else str(count)
+
+
+VERBS = {
+    "export": Verb(
+        _export,
+        {"model_dir", "out", "calibration_images", "verify_images"}
+        | {"checkpoint", "compiler", "data_dir", "json"},
+        EXPORT_HELP,
+    ),
+    "forecast": Verb(
+        _forecast,
+        {"json", "multiple_subgraphs", "require"},
+        FORECAST_HELP,
+        files=1,
+    ),
+    "show": Verb(_show_file, {"json", "tensors"}, SHOW_HELP, files=1),
+}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgetpu.compiler_log import CompilerLog, parse_output
-from edgetpu.graph import EDGE_TPU_OPERATOR, GraphError, read_graph
+from edgetpu.graph import EDGE_TPU_OPERATOR
+from edgetpu.reader import GraphError, read_graph
 from efficientnet_tf.errors import InputError, RunError
 
 COMPILER = "edgetpu_compiler"

@@ -18,8 +18,9 @@ from edgetpu.compiler import (
     find_compiler,
     how_to_compile,
 )
-from edgetpu.graph import Graph, read_graph
+from edgetpu.graph import Graph
 from edgetpu.quantize import quantize
+from edgetpu.reader import read_graph
 from edgetpu.report import CompiledFile, ExportReport, Port
 from edgetpu.samples import picked_examples
 from edgetpu.verify import Comparison, compare, structural_problems

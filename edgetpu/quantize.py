@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgetpu.graph import read_graph
 from edgetpu.quiet import quiet
+from edgetpu.reader import read_graph
 from efficientnet_tf.data.preprocess import normalize
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.modeling.build import build_network

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgetpu.graph import Graph, Operator, read_graph
+from edgetpu.graph import Graph, Operator
 from edgetpu.quiet import quiet
+from edgetpu.reader import read_graph
 from edgetpu.run import Runner
 from edgetpu.samples import to_uint8
 from efficientnet_tf.data.preprocess import normalize

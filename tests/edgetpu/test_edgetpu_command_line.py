@@ -118,6 +118,11 @@ def test_command_line_of_a_failing_compiler(run_dir, stand_in, capfd):
         ),
         (["export", "--model_dir=x", "again"], "unexpected 'again'"),
         (["export", "--model_dir=/no/run"], "/no/run"),
+        (["show"], "show needs a file"),
+        (["forecast", "a.tflite", "b.tflite"], "unexpected 'b.tflite'"),
+        (["show", "a.tflite", "--out=x"], "show knows no --out"),
+        (["show", "/no/a.tflite"], "/no/a.tflite cannot be read"),
+        (["forecast", "a", "--require=half"], "flag --require=half"),
     ],
 )
 def test_command_line_mistakes(arguments, words, capsys):
@@ -128,12 +133,37 @@ def test_command_line_mistakes(arguments, words, capsys):
     assert len(shown.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["export", "--help"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["help"]])
 def test_help(arguments, capsys):
     assert command_line.main(arguments) == 0
     shown = capsys.readouterr().out
-    for word in ("--model_dir=", "--compiler=", "export.json", "x86-64 Linux"):
+    for verb in command_line.VERBS:
+        assert f"\n  {verb} " in shown
+    assert "--model_dir=" in shown
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ("export", ("--model_dir=", "--compiler=", "export.json", "x86-64")),
+        ("forecast", ("--require=", "on_edge_tpu", "latency_ms", "16.0")),
+        ("show", ("--tensors", "runtime", "quantization", "streamed")),
+    ],
+)
+def test_help_of_a_verb(verb, words, capsys):
+    assert command_line.main([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    for word in words:
         assert word in shown
+    flags = {
+        word
+        for line in shown.splitlines()
+        for word in line.split()[:1]
+        if line.startswith("  --")
+    }
+    assert {flag.partition("=")[0] for flag in flags} == {
+        f"--{name}" for name in command_line.VERBS[verb].flags
+    }
 
 
 def test_help_needs_no_tensorflow():
@@ -144,7 +174,7 @@ def test_help_needs_no_tensorflow():
         text=True,
         check=True,
     )
-    assert found.stdout.startswith("python -m edgetpu export")
+    assert "usage: python -m edgetpu VERB" in found.stdout
     assert "tensorflow" not in found.stderr
 
 
@@ -152,7 +182,8 @@ def test_a_run_that_fails_is_told_in_one_line(monkeypatch, capsys):
     def fail(values):
         raise RunError("cannot be restored:\n  [1, 2]\n  [3, 4]")
 
-    monkeypatch.setattr(command_line, "_export", fail)
+    verb = command_line.VERBS["export"]._replace(run=fail)
+    monkeypatch.setitem(command_line.VERBS, "export", verb)
     assert command_line.main(["export", "--model_dir=x"]) == 1
     said = capsys.readouterr().err
     assert said == "edgetpu: cannot be restored: [1, 2] [3, 4]\n"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from edgetpu.graph import read_graph
 from edgetpu.quantize import device_model, quantize
+from edgetpu.reader import read_graph
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.networks import network
 

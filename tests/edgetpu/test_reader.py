@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from edgetpu.graph import EDGE_TPU_OPERATOR, GraphError, read_graph
+from edgetpu.graph import EDGE_TPU_OPERATOR
+from edgetpu.reader import GraphError, read_graph
 
 
 def test_real_files_have_as_many_operators_as_their_truth(coral):
