@@ -125,7 +125,9 @@ def forecast(model: Model, *, multiple_subgraphs: bool = False) -> Forecast:
         compiles=not refused,
         failures=refused,
         memory=sizes,
-        latency=latency(graph, places, sizes) if places else None,
+        latency=latency(graph, places, sizes, parts=len(mapped))
+        if places
+        else None,
         cautions=advice(graph, places, sizes),
     )
 

@@ -24,6 +24,7 @@ class Tensor:
         dtype: Lower case: "uint8", "int8", "int32", "float32".
         shape: Sizes; a size left open is 1.
         dynamic: Whether a size is left open.
+        constant: Whether the file holds its values.
         scale: Real values of one quantised step, one or one per channel;
             empty where the tensor is not quantised.
         zero_point: Quantised values of the real 0, as many.
@@ -37,16 +38,12 @@ class Tensor:
     dtype: str
     shape: tuple[int, ...]
     dynamic: bool = False
+    constant: bool = False
     scale: tuple[float, ...] = ()
     zero_point: tuple[int, ...] = ()
     axis: int = 0
     data: bytes = field(default=b"", repr=False)
     variable: bool = False
-
-    @property
-    def constant(self) -> bool:
-        """Whether the file holds its values."""
-        return bool(self.data)
 
     @property
     def elements(self) -> int:
@@ -62,8 +59,8 @@ class Tensor:
         """What a constant holds, in its shape.
 
         Returns:
-            An array, or None where the tensor is no constant or its values
-            are not as many as its shape says.
+            An array, or None where its values are not known, or not as many
+            as its shape says.
         """
         kind = _dtype(self.dtype)
         if kind is None or len(self.data) != self.elements * kind.itemsize:

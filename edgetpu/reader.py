@@ -159,17 +159,19 @@ def _options(given: Any) -> Options:
 
 def _tensor(tensor: Any, model: Any) -> Tensor:
     quantization = tensor.quantization
+    data = _data(model, tensor.buffer)
     return Tensor(
         name=_text(tensor.name),
         dtype=_TYPES[tensor.type].lower(),
         shape=_integers(tensor.shape),
         dynamic=-1 in _integers(tensor.shapeSignature),
+        constant=bool(data),
         scale=tuple(
             float(scale) for scale in _list(quantization and quantization.scale)
         ),
         zero_point=_integers(quantization and quantization.zeroPoint),
         axis=int(quantization.quantizedDimension) if quantization else 0,
-        data=_data(model, tensor.buffer),
+        data=data,
         variable=bool(tensor.isVariable),
     )
 

@@ -24,6 +24,8 @@ _KINDS: dict[str, Kind] = {
 }
 # Which input holds the kernel.
 _KERNEL = 1
+# Channels that the Edge TPU computes side by side.
+_LANES = 64
 # Operators that only say the same values in other words.
 _FREE = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")
 
@@ -35,12 +37,15 @@ class Work:
     Attributes:
         kind: What does most of it.
         macs: Multiply-adds of weights and values.
+        filled_macs: The same where channels out come in whole blocks, as the
+            Edge TPU computes them; 0 for a depthwise convolution.
         weights: Numbers in kernels.
         values: Numbers that go in and come out.
     """
 
     kind: Kind
     macs: int
+    filled_macs: int
     weights: int
     values: int
 
@@ -59,9 +64,15 @@ def work(operator: Operator, graph: Graph) -> Work:
     if operator.name in _FREE:
         values = 0
     if kind == "other":
-        return Work(kind, 0, 0, values)
-    weights = sum(math.prod(shape) for shape in kernels(operator, graph))
-    return Work(kind, weights * _places(operator, graph), weights, values)
+        return Work(kind, 0, 0, 0, values)
+    shapes, places = kernels(operator, graph), _places(operator, graph)
+    weights = sum(math.prod(shape) for shape in shapes)
+    filled = sum(
+        math.prod(shape[1:]) * -(-shape[0] // _LANES) * _LANES
+        for shape in shapes
+        if kind != "depthwise"
+    )
+    return Work(kind, weights * places, filled * places, weights, values)
 
 
 def kernels(operator: Operator, graph: Graph) -> list[tuple[int, ...]]:

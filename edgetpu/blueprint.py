@@ -1,0 +1,241 @@
+"""A network as its int8 file would be, without TensorFlow.
+
+A walk over the resolved network that gives the graph which `quantize` makes
+of it, but for values: so forecasts of whole families take no time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgetpu.graph import Graph, Model, Operator, Options, Tensor
+from efficientnet_tf.errors import InputError
+from efficientnet_tf.networks import Activation, Block, Network
+from efficientnet_tf.networks.families import CENTERED
+
+# As TensorFlow's converter writes int8 operators since 2.3.
+_VERSIONS = {
+    "ADD": 2,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
+    "LOGISTIC": 2,
+    "MEAN": 2,
+    "MUL": 2,
+    "PAD": 2,
+    "QUANTIZE": 1,
+    "SOFTMAX": 2,
+}
+_FUSED: dict[Activation, str] = {"relu": "RELU", "relu6": "RELU6"}
+
+
+def blueprint(network: Network, *, late_stride: bool = False) -> Model:
+    """Draws a network.
+
+    Args:
+        network: With classes.
+        late_stride: Whether fused blocks that would pad symmetrically have
+            their stride on the projection instead, as the files have that
+            Google published in 2019. It computes the same with more work.
+
+    Returns:
+        A model whose weights have shapes and no values; uint8 pixels in,
+        uint8 scores out.
+
+    Raises:
+        InputError: The network has no classes, or mixes its kernels anew for
+            each image, which the Edge TPU cannot.
+    """
+    if not network.classes:
+        raise InputError(f"{network.name} has no classes; give it some")
+    if any(block.experts for block in network.blocks):
+        raise InputError(
+            f"{network.name} mixes its kernels for each image; the Edge TPU "
+            "takes constant ones only: use efficientnet-lite0 to lite4 or "
+            "efficientnet-edgetpu-S, M, L"
+        )
+    draw = _Drawing(late_stride)
+    side = network.pixels
+    pixels = draw.tensor((1, side, side, 3), "uint8")
+    x = draw.same("QUANTIZE", pixels)
+    if network.normalization != CENTERED:
+        x = draw.depthwise(x, 1, 1)
+    x = draw.conv(x, network.stem, 3, 2, network.activation)
+    for block in network.blocks:
+        x = draw.block(x, block)
+    x = draw.conv(x, network.head, 1, 1, network.activation)
+    x = draw.mean(x, keep_dims=False)
+    x = draw.dense(x, network.classes)
+    x = draw.same("SOFTMAX", x)
+    scores = draw.same("QUANTIZE", x, dtype="uint8")
+    graph = Graph(
+        tuple(draw.operators), tuple(draw.tensors), (pixels,), (scores,)
+    )
+    return Model((graph,), f"{network.name}, drawn", 3, {}, 0)
+
+
+class _Drawing:
+    """A graph in the making; values are places of tensors."""
+
+    def __init__(self, late_stride: bool):
+        self.late_stride = late_stride
+        self.tensors: list[Tensor] = []
+        self.operators: list[Operator] = []
+
+    def tensor(self, shape: tuple[int, ...], dtype: str = "int8") -> int:
+        return self._add(Tensor(f"{len(self.tensors)}", dtype, shape))
+
+    def block(self, x: int, block: Block) -> int:
+        inputs = x
+        stride, activation = 1, block.activation
+        if block.space_to_depth:
+            x = self.conv(x, 4 * block.inputs, 2, 2, activation)
+        if block.kind == "fused":
+            x, stride = self._fused(x, block)
+        else:
+            if block.expands:
+                x = self.conv(x, block.expanded, 1, 1, activation)
+            x = self.depthwise(x, block.kernel, block.stride, activation)
+        if block.squeeze:
+            x = self._excite(x, block)
+        if block.projects:
+            x = self.conv(x, block.outputs, 1, stride)
+        return self.pair("ADD", x, inputs) if block.residual else x
+
+    def conv(
+        self,
+        x: int,
+        channels: int,
+        kernel: int,
+        stride: int,
+        activation: Activation | None = None,
+        padding: str = "SAME",
+    ) -> int:
+        shape = (channels, kernel, kernel, self._channels(x))
+        return self._filter(
+            "CONV_2D", x, shape, channels, stride, activation, padding
+        )
+
+    def depthwise(
+        self,
+        x: int,
+        kernel: int,
+        stride: int,
+        activation: Activation | None = None,
+    ) -> int:
+        channels = self._channels(x)
+        shape = (1, kernel, kernel, channels)
+        return self._filter(
+            "DEPTHWISE_CONV_2D", x, shape, channels, stride, activation, "SAME"
+        )
+
+    def dense(self, x: int, classes: int) -> int:
+        weights = self._constant((classes, self._channels(x)))
+        bias = self._constant((classes,), "int32")
+        y = self.tensor((1, classes))
+        return self._operate("FULLY_CONNECTED", (x, weights, bias), y)
+
+    def mean(self, x: int, *, keep_dims: bool) -> int:
+        channels = self._channels(x)
+        axes = self._values([1, 2])
+        y = self.tensor((1, 1, 1, channels) if keep_dims else (1, channels))
+        return self._operate("MEAN", (x, axes), y, Options(keep_dims=keep_dims))
+
+    def same(self, name: str, x: int, dtype: str = "int8") -> int:
+        """An operator that keeps the shape."""
+        y = self.tensor(self.tensors[x].shape, dtype)
+        return self._operate(name, (x,), y)
+
+    def pair(self, name: str, left: int, right: int) -> int:
+        """An operator on two tensors, the left of which is not smaller."""
+        y = self.tensor(self.tensors[left].shape)
+        return self._operate(name, (left, right), y)
+
+    def _fused(self, x: int, block: Block) -> tuple[int, int]:
+        """The full convolution, and the stride that is left to do."""
+        channels = block.expanded if block.expands else block.outputs
+        stride, later, padding = block.stride, 1, "SAME"
+        if block.padding == "symmetric" and self.late_stride:
+            stride, later = 1, block.stride
+        elif block.padding == "symmetric":
+            x, padding = self._pad(x, block.kernel // 2), "VALID"
+        x = self.conv(
+            x, channels, block.kernel, stride, block.activation, padding
+        )
+        return x, later
+
+    def _excite(self, x: int, block: Block) -> int:
+        gate = self.mean(x, keep_dims=True)
+        gate = self.conv(gate, block.squeeze, 1, 1, block.activation)
+        gate = self.conv(gate, self._channels(x), 1, 1)
+        return self.pair("MUL", x, self.same("LOGISTIC", gate))
+
+    def _pad(self, x: int, amount: int) -> int:
+        _, height, width, channels = self.tensors[x].shape
+        paddings = self._values(
+            [[0, 0], [amount, amount], [amount, amount], [0, 0]]
+        )
+        grown = (1, height + 2 * amount, width + 2 * amount, channels)
+        return self._operate("PAD", (x, paddings), self.tensor(grown))
+
+    def _filter(
+        self,
+        name: str,
+        x: int,
+        shape: tuple[int, ...],
+        channels: int,
+        stride: int,
+        activation: Activation | None,
+        padding: str,
+    ) -> int:
+        _, height, width, _ = self.tensors[x].shape
+        lost = shape[1] - 1 if padding == "VALID" else 0
+        sides = tuple(-(-(side - lost) // stride) for side in (height, width))
+        weights = self._constant(shape)
+        bias = self._constant((channels,), "int32")
+        options = Options(
+            activation=_FUSED.get(activation, "NONE") if activation else "NONE",
+            padding=padding,
+            stride=(stride, stride),
+            dilation=(1, 1),
+        )
+        y = self.tensor((1, *sides, channels))
+        y = self._operate(name, (x, weights, bias), y, options)
+        if activation == "swish":
+            return self.pair("MUL", y, self.same("LOGISTIC", y))
+        return y
+
+    def _channels(self, x: int) -> int:
+        return self.tensors[x].shape[-1]
+
+    def _constant(self, shape: tuple[int, ...], dtype: str = "int8") -> int:
+        name = f"{len(self.tensors)}"
+        return self._add(Tensor(name, dtype, shape, constant=True))
+
+    def _values(self, values: list[int] | list[list[int]]) -> int:
+        array = np.asarray(values, "<i4")
+        return self._add(
+            Tensor(
+                f"{len(self.tensors)}",
+                "int32",
+                array.shape,
+                constant=True,
+                data=array.tobytes(),
+            )
+        )
+
+    def _add(self, tensor: Tensor) -> int:
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def _operate(
+        self,
+        name: str,
+        inputs: tuple[int, ...],
+        output: int,
+        options: Options = Options(),  # noqa: B008
+    ) -> int:
+        self.operators.append(
+            Operator(name, _VERSIONS[name], inputs, (output,), options)
+        )
+        return output
