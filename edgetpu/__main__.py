@@ -11,6 +11,7 @@ For example:
 
   python -m edgetpu export --model_dir=RUN --out=DIR
   python -m edgetpu forecast DIR/efficientnet-lite0_int8.tflite
+  python -m edgetpu forecast efficientnet-edgetpu-S
   python -m edgetpu show DIR/efficientnet-lite0_int8_edgetpu.tflite
 
 `python -m edgetpu VERB --help` tells more. Exit codes: 0 done, 1 failed,
@@ -58,14 +59,14 @@ everything else is made, and the report says what to run where.
 FORECAST_HELP = """\
 python -m edgetpu forecast FILE [--json] [--require=compiles|whole]
 
-Says what edgetpu_compiler 16.0 would make of FILE, a .tflite of anybody's,
-without the compiler: from Coral's table of operators and limits, the versions
-that 16.0 reads, and how TensorFlow Lite divides a graph. Everything after the
-first operator that cannot be mapped runs on the CPU, and so does what needs
-it; of each the reason is told in the compiler's words, then what would do.
+Says what edgetpu_compiler 16.0 would make of FILE, without running it. FILE is
+a .tflite of anybody's, or the name of a network such as efficientnet-b0, of
+which no file is needed. It goes by Coral's table of operators and limits, the
+versions that 16.0 reads, and how TensorFlow Lite divides a graph: what needs an
+operator that cannot be mapped runs on the CPU with it. Of each that does, the
+reason is told in the compiler's words, then in ours with what would do.
 
-Operators that would be mapped are told for sure only where a compiled file
-or Coral's table says so. Memory and time are estimates; docs/coral.md says how
+Memory and time are estimates; docs/coral.md says how
 far they are off. With --json:
 
   operators        index, name, on_edge_tpu, reason; in the file's order
@@ -164,12 +165,11 @@ def _parse(
 
 def _forecast(values: flags.FlagValues, path: str) -> None:
     from edgetpu import tables
+    from edgetpu.blueprint import open_or_draw
     from edgetpu.forecast import forecast
-    from edgetpu.reader import open_model
 
-    found = forecast(
-        open_model(path), multiple_subgraphs=values.multiple_subgraphs
-    )
+    model = open_or_draw(path)
+    found = forecast(model, multiple_subgraphs=values.multiple_subgraphs)
     _print(values, found.to_dict(), tables.forecast_pages(path, found))
     if values.require and not found.compiles:
         raise RunError(f"{path} would not compile: {found.failures[0].message}")

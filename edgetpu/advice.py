@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from edgetpu import limits, rules
 from edgetpu.failures import dynamic_batch
 from edgetpu.graph import Graph, Operator
+from edgetpu.latency import MS_PER_MEGABYTE
 from edgetpu.memory import CACHE_BYTES, SMALLEST_CACHE_BYTES, Memory
 from edgetpu.versions import NEWEST_VERSIONS, VERSIONS_OF_2_6
 
@@ -159,11 +160,12 @@ def _per_channel_dense(graph: Graph) -> Iterator[str]:
 
 def _cache(sizes: Memory) -> Iterator[str]:
     if sizes.streamed_bytes:
+        sending = sizes.streamed_bytes / 1e6 * MS_PER_MEGABYTE
         yield (
             f"about {sizes.streamed_bytes / 2**20:.2f} MiB of parameters do "
-            "not fit on the chip and are sent anew for each input, which "
-            "takes most of the time; a smaller variant, or the compiler's -n "
-            "with several Edge TPUs, would keep them there"
+            "not fit on the chip and are sent anew for each input, some "
+            f"{sending:.1f} ms over USB; a smaller variant, or the compiler's "
+            "-n with several Edge TPUs, would keep them there"
         )
     elif sizes.parameter_bytes > SMALLEST_CACHE_BYTES:
         yield (

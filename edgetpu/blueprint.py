@@ -6,11 +6,19 @@ of it, but for values: so forecasts of whole families take no time.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from edgetpu.graph import Graph, Model, Operator, Options, Tensor
-from efficientnet_tf.errors import InputError
-from efficientnet_tf.networks import Activation, Block, Network
+from efficientnet_tf.errors import InputError, near
+from efficientnet_tf.networks import (
+    Activation,
+    Block,
+    Network,
+    network,
+    variants,
+)
 from efficientnet_tf.networks.families import CENTERED
 
 # As TensorFlow's converter writes int8 operators since 2.3.
@@ -20,20 +28,22 @@ _VERSIONS = {
     "DEPTHWISE_CONV_2D": 3,
     "FULLY_CONNECTED": 4,
     "LOGISTIC": 2,
+    "MAX_POOL_2D": 2,
     "MEAN": 2,
     "MUL": 2,
     "PAD": 2,
     "QUANTIZE": 1,
+    "RESHAPE": 1,
     "SOFTMAX": 2,
 }
 _FUSED: dict[Activation, str] = {"relu": "RELU", "relu6": "RELU6"}
 
 
-def blueprint(network: Network, *, late_stride: bool = False) -> Model:
+def blueprint(resolved: Network, *, late_stride: bool = False) -> Model:
     """Draws a network.
 
     Args:
-        network: With classes.
+        resolved: With classes.
         late_stride: Whether fused blocks that would pad symmetrically have
             their stride on the projection instead, as the files have that
             Google published in 2019. It computes the same with more work.
@@ -46,46 +56,77 @@ def blueprint(network: Network, *, late_stride: bool = False) -> Model:
         InputError: The network has no classes, or mixes its kernels anew for
             each image, which the Edge TPU cannot.
     """
-    if not network.classes:
-        raise InputError(f"{network.name} has no classes; give it some")
-    if any(block.experts for block in network.blocks):
+    if not resolved.classes:
+        raise InputError(f"{resolved.name} has no classes; give it some")
+    if any(block.experts for block in resolved.blocks):
         raise InputError(
-            f"{network.name} mixes its kernels for each image; the Edge TPU "
+            f"{resolved.name} mixes its kernels for each image; the Edge TPU "
             "takes constant ones only: use efficientnet-lite0 to lite4 or "
             "efficientnet-edgetpu-S, M, L"
         )
-    draw = _Drawing(late_stride)
-    side = network.pixels
+    draw = Drawing(late_stride)
+    side = resolved.pixels
     pixels = draw.tensor((1, side, side, 3), "uint8")
     x = draw.same("QUANTIZE", pixels)
-    if network.normalization != CENTERED:
+    if resolved.normalization != CENTERED:
         x = draw.depthwise(x, 1, 1)
-    x = draw.conv(x, network.stem, 3, 2, network.activation)
-    for block in network.blocks:
+    x = draw.conv(x, resolved.stem, 3, 2, resolved.activation)
+    for block in resolved.blocks:
         x = draw.block(x, block)
-    x = draw.conv(x, network.head, 1, 1, network.activation)
+    x = draw.conv(x, resolved.head, 1, 1, resolved.activation)
     x = draw.mean(x, keep_dims=False)
-    x = draw.dense(x, network.classes)
+    x = draw.dense(x, resolved.classes)
     x = draw.same("SOFTMAX", x)
     scores = draw.same("QUANTIZE", x, dtype="uint8")
     graph = Graph(
         tuple(draw.operators), tuple(draw.tensors), (pixels,), (scores,)
     )
-    return Model((graph,), f"{network.name}, drawn", 3, {}, 0)
+    return Model((graph,), f"{resolved.name}, drawn", 3, {}, 0)
 
 
-class _Drawing:
-    """A graph in the making; values are places of tensors."""
+def open_or_draw(word: str) -> Model:
+    """Reads a file, or draws the network of that name.
 
-    def __init__(self, late_stride: bool):
+    Args:
+        word: Path of a `.tflite` file, or one of `variants()`.
+
+    Raises:
+        InputError: It is neither.
+        GraphError: The file holds something else.
+    """
+    if Path(word).exists():
+        # It needs LiteRT, and a drawing does not.
+        from edgetpu.reader import open_model
+
+        return open_model(word)
+    if word not in variants():
+        raise InputError(
+            f"{word} cannot be read: there is no such file, and no such "
+            f"network: {near(word, variants())}"
+        )
+    return blueprint(network(word))
+
+
+class Drawing:
+    """A graph in the making; values are places of tensors.
+
+    Attributes:
+        late_stride: See `blueprint`.
+        tensors: Those so far.
+        operators: Those so far.
+    """
+
+    def __init__(self, late_stride: bool = False):
         self.late_stride = late_stride
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
 
     def tensor(self, shape: tuple[int, ...], dtype: str = "int8") -> int:
+        """Adds an input, or what an operator is to give."""
         return self._add(Tensor(f"{len(self.tensors)}", dtype, shape))
 
     def block(self, x: int, block: Block) -> int:
+        """Adds a block."""
         inputs = x
         stride, activation = 1, block.activation
         if block.space_to_depth:
@@ -111,6 +152,7 @@ class _Drawing:
         activation: Activation | None = None,
         padding: str = "SAME",
     ) -> int:
+        """Adds a convolution and its activation."""
         shape = (channels, kernel, kernel, self._channels(x))
         return self._filter(
             "CONV_2D", x, shape, channels, stride, activation, padding
@@ -123,6 +165,7 @@ class _Drawing:
         stride: int,
         activation: Activation | None = None,
     ) -> int:
+        """Adds a depthwise convolution and its activation."""
         channels = self._channels(x)
         shape = (1, kernel, kernel, channels)
         return self._filter(
@@ -130,16 +173,29 @@ class _Drawing:
         )
 
     def dense(self, x: int, classes: int) -> int:
+        """Adds a dense layer."""
         weights = self._constant((classes, self._channels(x)))
         bias = self._constant((classes,), "int32")
         y = self.tensor((1, classes))
         return self._operate("FULLY_CONNECTED", (x, weights, bias), y)
 
     def mean(self, x: int, *, keep_dims: bool) -> int:
+        """Adds a mean over height and width."""
         channels = self._channels(x)
         axes = self._values([1, 2])
         y = self.tensor((1, 1, 1, channels) if keep_dims else (1, channels))
         return self._operate("MEAN", (x, axes), y, Options(keep_dims=keep_dims))
+
+    def halve(self, x: int) -> int:
+        """Adds a max pooling of 2 by 2."""
+        _, height, width, channels = self.tensors[x].shape
+        y = self.tensor((1, height // 2, width // 2, channels))
+        return self._operate("MAX_POOL_2D", (x,), y)
+
+    def flatten(self, x: int) -> int:
+        """Adds a reshape to one dimension."""
+        y = self.tensor((1, self.tensors[x].elements))
+        return self._operate("RESHAPE", (x,), y)
 
     def same(self, name: str, x: int, dtype: str = "int8") -> int:
         """An operator that keeps the shape."""

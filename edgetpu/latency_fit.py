@@ -19,11 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edgetpu.blueprint import blueprint
+from edgetpu.blueprint import Drawing, blueprint
 from edgetpu.graph import Graph
 from edgetpu.memory import memory, parameter_bytes
 from edgetpu.work import work
 from efficientnet_tf.networks import network
+
+# Simonyan and Zisserman 2015, table 1, columns D and E.
+_VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+_VGG_WIDTHS = (64, 128, 256, 512, 512)
 
 COUNTS = ("giga_macs", "mega_depthwise_macs", "mega_values", "megabytes")
 
@@ -115,6 +119,24 @@ def count(graph: Graph) -> tuple[float, ...]:
     )
 
 
+def _vgg(convolutions: tuple[int, ...]) -> Graph:
+    """A VGG, whose dense layers the converter cannot fold in float32.
+
+    Args:
+        convolutions: How many there are before each pooling.
+    """
+    draw = Drawing()
+    images = x = draw.tensor((1, 224, 224, 3))
+    for number, width in zip(convolutions, _VGG_WIDTHS, strict=True):
+        for _ in range(number):
+            x = draw.conv(x, width, 3, 1, "relu")
+        x = draw.halve(x)
+    x = draw.flatten(x)
+    for width in (4096, 4096, 1000):
+        x = draw.dense(x, width)
+    return Graph(tuple(draw.operators), tuple(draw.tensors), (images,), (x,))
+
+
 def _count_file(path: Path, folder: Path) -> None:
     from edgetpu.reader import open_model
 
@@ -126,6 +148,8 @@ def _count_file(path: Path, folder: Path) -> None:
             # As published: the stride on the projection.
             resolved = network(name, classes=1001, fused_stride="project")
             graph = blueprint(resolved, late_stride=True).main
+        elif name in _VGG:
+            graph = _vgg(_VGG[name])
         else:
             graph = open_model(str(folder / f"{name}.tflite")).main
         for column, value in zip(COUNTS, count(graph), strict=True):

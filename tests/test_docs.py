@@ -18,6 +18,7 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "docs/networks.md",
     ROOT / "docs/prepare.md",
+    ROOT / "docs/coral.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "main.py",
     ROOT / "edgetpu" / "__main__.py",
@@ -50,7 +51,7 @@ def test_a_command_parses(command, monkeypatch):
     monkeypatch.chdir(ROOT)
     _, program, *arguments = shlex.split(command)
     if program == "-m":
-        values = edgetpu._flags()
+        values = edgetpu.define_flags()
         edgetpu._parse(values, arguments[1:])
         return
     given = main.define_flags()

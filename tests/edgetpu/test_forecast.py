@@ -70,7 +70,12 @@ LIMITS = {
     ),
     "weights that are computed": (
         False,
-        one("CONV_2D", [MAP, (16, 3, 3, 16), BIAS], [MAP], dilation=(1, 1)),
+        one(
+            "DEPTHWISE_CONV_2D",
+            [MAP, (1, 3, 3, 16), BIAS],
+            [MAP],
+            dilation=(1, 1),
+        ),
     ),
     "a transposed convolution": (
         True,
