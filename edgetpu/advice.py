@@ -63,12 +63,15 @@ def _gated(graph: Graph) -> Iterator[tuple[Operator, Operator]]:
     products = {
         place: operator
         for operator in graph.operators
-        if operator.name == "MUL"
+        if operator.name == "MUL" and operator.outputs
         for place in operator.inputs
     }
     for operator in graph.operators:
-        if operator.name == "LOGISTIC" and operator.outputs[0] in products:
-            yield operator, products[operator.outputs[0]]
+        if operator.name != "LOGISTIC" or not operator.inputs:
+            continue
+        for place in operator.outputs[:1]:
+            if place in products:
+                yield operator, products[place]
 
 
 def _open_batch(graph: Graph) -> Iterator[str]:

@@ -117,11 +117,13 @@ def _bias_scales(graph: Graph) -> Iterator[Failure]:
 
 def _wrong_bias(graph: Graph, operator: Operator) -> bool:
     taken, given = graph.taken(operator), graph.given(operator)
+    if len(taken) < 3 or not given:
+        return False
     checked = operator.name == "FULLY_CONNECTED" or (
         operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D")
         and taken[0].dtype == "uint8"
     )
-    if not checked or len(taken) < 3:
+    if not checked:
         return False
     scales = [tensor.scale for tensor in (*taken[:3], given[0])]
     if any(len(scale) != 1 for scale in scales):

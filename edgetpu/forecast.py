@@ -14,6 +14,7 @@ from edgetpu.graph import EDGE_TPU_OPERATOR, Graph, Model, Operator
 from edgetpu.latency import Latency, latency
 from edgetpu.memory import Memory, memory, parameter_bytes
 from edgetpu.partition import Part, parts
+from edgetpu.work import work
 from efficientnet_tf.errors import InputError
 
 
@@ -151,10 +152,25 @@ def _fault(operator: Operator, graph: Graph) -> str | None:
     wrong = _wrong_rank(operator, graph)
     if wrong:
         return f"{rules.UNSUPPORTED_RANK}: {wrong}; use a batch of 1"
+    try:
+        return _beyond(operator, graph)
+    except IndexError:
+        return (
+            f"{rules.UNSPECIFIED}: it lacks an input or a dimension; convert "
+            "the file anew"
+        )
+
+
+def _beyond(operator: Operator, graph: Graph) -> str | None:
+    if not operator.inputs or not operator.outputs:
+        raise IndexError
     for limit in rules.OPERATORS[operator.name]:
         if limits.beyond(limit, operator, graph):
             explained = rules.LIMITS[limit]
             return f"{rules.UNSPECIFIED}: {explained.says}; {explained.cure}"
+    # What cannot be measured cannot be run either.
+    work(operator, graph)
+    parameter_bytes(operator, graph)
     return None
 
 

@@ -81,6 +81,8 @@ def read_model(content: bytes) -> Model:
         )
     try:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
+        if not model.subgraphs:
+            raise ValueError("no subgraph")
         return Model(
             graphs=tuple(_graph(graph, model) for graph in model.subgraphs),
             description=_text(model.description),

@@ -564,6 +564,14 @@ def test_a_batch_left_open_is_told_and_not_refused():
     assert any("leave a size open" in each for each in found.cautions)
 
 
+@pytest.mark.parametrize("name", sorted(rules.OPERATORS))
+def test_operators_that_lack_everything(name):
+    """As in a damaged file: an answer, whatever it is."""
+    for inputs in ([], [()], [MAP], [MAP, constant()]):
+        found = forecast(one(name, inputs, [MAP]))
+        json.dumps(found.to_dict())
+
+
 def test_a_compiled_file_is_refused():
     model = one("edgetpu-custom-op", [MAP], [MAP])
     with pytest.raises(InputError, match="compiled for the Edge TPU already"):
