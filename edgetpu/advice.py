@@ -19,9 +19,16 @@ def advice(
 
     Args:
         graph: The model.
-        mapped: Places of the operators that would be on the Edge TPU.
+        mapped: Places of the operators that would be on the Edge TPU, where
+            there would be a file.
         sizes: Where the parameters would be.
     """
+    if not mapped:
+        return (
+            "nothing would be on the Edge TPU: the compiler writes a file all "
+            "the same, and it runs on the CPU",
+            *_open_batch(graph),
+        )
     on_edge_tpu = [graph.operators[place] for place in sorted(mapped)]
     return (
         *_open_batch(graph),

@@ -129,7 +129,7 @@ def forecast(model: Model, *, multiple_subgraphs: bool = False) -> Forecast:
         latency=latency(graph, places, sizes, parts=len(mapped))
         if places
         else None,
-        cautions=advice(graph, places, sizes),
+        cautions=() if refused else advice(graph, places, sizes),
     )
 
 

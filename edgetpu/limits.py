@@ -76,7 +76,14 @@ def _constant_concatenation(operator: Operator, graph: Graph) -> bool:
 
 def _dilation(operator: Operator, graph: Graph) -> bool:
     dilation = operator.options.dilation
-    return dilation is not None and dilation[0] != dilation[1]
+    if dilation is None:
+        return False
+    # Where the kernel has one row, its rows cannot be apart.
+    kernel = graph.taken(operator)[1].shape[1:3]
+    apart = {
+        step for step, size in zip(dilation, kernel, strict=True) if size > 1
+    }
+    return len(apart) > 1
 
 
 def _mean_depth(operator: Operator, graph: Graph) -> bool:

@@ -68,6 +68,15 @@ LIMITS = {
             dilation=(1, 2),
         ),
     ),
+    "a dilation along the only dimension": (
+        True,
+        one(
+            "CONV_2D",
+            [(1, 1, 64, 16), constant(16, 1, 3, 16), BIAS],
+            [(1, 1, 64, 16)],
+            dilation=(1, 4),
+        ),
+    ),
     "weights that are computed": (
         False,
         one(
@@ -570,6 +579,14 @@ def test_operators_that_lack_everything(name):
     for inputs in ([], [()], [MAP], [MAP, constant()]):
         found = forecast(one(name, inputs, [MAP]))
         json.dumps(found.to_dict())
+
+
+def test_a_file_with_nothing_for_the_edge_tpu_is_told():
+    """The compiler writes one all the same (google-coral/edgetpu #609)."""
+    found = forecast(chain("HARD_SWISH"))
+    assert found.compiles
+    assert (found.subgraphs, found.latency) == (0, None)
+    assert "nothing would be on the Edge TPU" in found.cautions[0]
 
 
 def test_a_compiled_file_is_refused():
