@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 
@@ -15,7 +15,7 @@ from efficientnet_tf.modeling.layers import (
     LeanActivation,
     Pointwise,
 )
-from efficientnet_tf.modeling.product_norm import ProductNorm
+from efficientnet_tf.modeling.product_norm import MeanNorm, ProductNorm
 from efficientnet_tf.modeling.squeezed_norm import Excite, SqueezedNorm
 from efficientnet_tf.networks import Activation, Block, HeadInit
 
@@ -87,8 +87,22 @@ class Maker:
     kinds: Kinds
     head_init: HeadInit
 
-    def block(self, x: keras.KerasTensor, block: Block) -> keras.KerasTensor:
-        """A mobile inverted bottleneck, fused or not, CondConv or not."""
+    def block(
+        self,
+        x: keras.KerasTensor,
+        block: Block,
+        mean: keras.KerasTensor | None = None,
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
+        """A mobile inverted bottleneck, fused or not, CondConv or not.
+
+        Args:
+            x: The features.
+            block: What is made of them.
+            mean: That of x on a replica, `[c]`, where the block before told.
+
+        Returns:
+            The next features, and their mean where that is known and helps.
+        """
         name = f"block{block.name}_"
         inputs = x
         routing = self._routing(x, f"{name}routing", block.experts)
@@ -102,10 +116,14 @@ class Maker:
         if block.kind == "fused":
             x = self._fused(x, name, block)
         else:
-            x = self._expanded_and_filtered(x, name, block, routing)
+            x = self._expanded_and_filtered(x, name, block, routing, mean)
+        mean = None
         if block.projects:
             x = self._mix(x, f"{name}project_conv", block.outputs, routing)
-            x = self.norm(x, f"{name}project_bn")
+            if self.kinds.merges and not block.residual:
+                x, mean = self._norm(x, f"{name}project_bn", MeanNorm)
+            else:
+                x = self.norm(x, f"{name}project_bn")
         if block.residual:
             if block.drop_path:
                 x = self.drop(
@@ -114,7 +132,7 @@ class Maker:
             x = keras.layers.Add(name=f"{name}add", dtype=self.policy)(
                 [x, inputs]
             )
-        return x
+        return x, mean
 
     def _fused(
         self, x: keras.KerasTensor, name: str, block: Block
@@ -143,11 +161,12 @@ class Maker:
         name: str,
         block: Block,
         routing: keras.KerasTensor | None,
+        mean: keras.KerasTensor | None,
     ) -> keras.KerasTensor:
         """The 1x1 expansion and the depthwise convolution of a block."""
         if block.expands:
             if routing is None:
-                x = self._mix_norm(x, f"{name}expand_", block.expanded)
+                x = self._mix_norm(x, mean, f"{name}expand_", block.expanded)
             else:
                 x = self._mix(x, f"{name}expand_conv", block.expanded, routing)
                 x = self.norm(x, f"{name}expand_bn")
@@ -177,7 +196,11 @@ class Maker:
         return excite(x, scale, shift, gate)
 
     def _mix_norm(
-        self, x: keras.KerasTensor, name: str, channels: int
+        self,
+        x: keras.KerasTensor,
+        mean: keras.KerasTensor | None,
+        name: str,
+        channels: int,
     ) -> keras.KerasTensor:
         """A 1x1 convolution that widens, and its batch norm."""
         if not self.kinds.merges:
@@ -191,7 +214,7 @@ class Maker:
             dtype=self.policy,
             name=f"{name}bn",
         )
-        return norm(convolution(x), x)
+        return norm(convolution(x), x, mean)
 
     def _excite(
         self, x: keras.KerasTensor, name: str, block: Block
@@ -343,7 +366,12 @@ class Maker:
 
     def norm(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         """A batch norm over channels."""
-        return self.kinds.batch_norm(
+        return self._norm(x, name, self.kinds.batch_norm)
+
+    def _norm(
+        self, x: keras.KerasTensor, name: str, kind: type[keras.Layer]
+    ) -> Any:
+        return kind(
             momentum=self.momentum,
             epsilon=BATCH_NORM_EPSILON,
             dtype=self.policy,

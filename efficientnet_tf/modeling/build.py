@@ -152,11 +152,11 @@ def build_network(
     x = make.conv(images, "stem_conv", network.stem, kernel=3, stride=2)
     x = make.norm(x, "stem_bn")
     x = make.act(x, "stem_activation", network.activation)
-    reductions = []
+    reductions, mean = [], None
     for block in network.blocks:
         if block.halves:
             reductions.append(x)
-        x = make.block(x, block)
+        x, mean = make.block(x, block, mean)
     reductions.append(x)
     x = make.conv(x, "top_conv", network.head)
     # No `ProductNorm`: the gradient of what is pooled is never in memory.

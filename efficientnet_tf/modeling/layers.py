@@ -40,6 +40,13 @@ class BatchNorm(keras.layers.BatchNormalization):
         self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None
     ) -> tf.Tensor:
         """Normalises `[batch, height, width, channels]` by channel."""
+        outputs, _ = self._normalize(inputs, training)
+        return outputs
+
+    def _normalize(
+        self, inputs: tf.Tensor, training: bool | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The outputs, and their mean on this replica by channel if known."""
         gamma = tf.convert_to_tensor(self.gamma)
         beta = tf.convert_to_tensor(self.beta)
         if not (training and self.trainable):
@@ -52,19 +59,21 @@ class BatchNorm(keras.layers.BatchNormalization):
                 epsilon=self.epsilon,
                 is_training=False,
             )
-            return outputs
+            return outputs, None
         group = present_group()
         if group.size == 1:
             outputs, found = fused_norm(inputs, gamma, beta, self.epsilon)
-            statistics = found[None]
+            mean, statistics = beta, found[None]
         else:
             values = tf.cast(inputs, tf.float32)
-            ours, statistics = group.means(moments(values))
+            local = moments(values)
+            ours, statistics = group.means(local)
             scale, shift = affine(ours, gamma, beta, self.epsilon)
             outputs = tf.cast(values * scale + shift, inputs.dtype)
+            mean = local[0] * scale + shift
             statistics = with_variance(statistics)
         self._count(statistics, group)
-        return outputs
+        return outputs, mean
 
     def _count(self, statistics: tf.Tensor, group: NormGroup) -> None:
         """Moves the moving statistics by those of a batch.

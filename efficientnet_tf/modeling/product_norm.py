@@ -26,6 +26,7 @@ the terms would nearly cancel where u is far from zero.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -43,12 +44,40 @@ from efficientnet_tf.modeling.norm_groups import NormGroup, present_group
 Gradient = Callable[..., tuple[tf.Tensor | None, ...]]
 
 
+class MeanNorm(BatchNorm):
+    """`BatchNorm` that gives the mean of its outputs as well.
+
+    On this replica, by channel: a batch norm knows it without a look at them.
+    No gradient comes back through it.
+    """
+
+    def compute_output_spec(
+        self,
+        inputs: keras.KerasTensor,
+        training: bool | None = None,
+        mask: Any = None,
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        """As the inputs, and float32 `[channels]`."""
+        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        mean = keras.KerasTensor(inputs.shape[-1:], dtype="float32")
+        return outputs, mean
+
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Normalises `[batch, height, width, channels]` by channel."""
+        outputs, mean = self._normalize(inputs, training)
+        if mean is None:
+            mean = tf.reduce_mean(tf.cast(outputs, tf.float32), [0, 1, 2])
+        return outputs, tf.stop_gradient(mean)
+
+
 class ProductNorm(BatchNorm):
     """`BatchNorm` of what a `Pointwise` without bias gave.
 
-    It is called with the products and with the inputs that they are of. In
-    training a gradient reaches those inputs and the kernel through this layer
-    alone.
+    It is called with the products and with the inputs that they are of, and
+    with the mean of these where `MeanNorm` knows it. In training a gradient
+    reaches those inputs and the kernel through this layer alone.
     """
 
     def __init__(
@@ -70,19 +99,30 @@ class ProductNorm(BatchNorm):
             name: Of the layer.
         """
         super().__init__(
-            momentum=momentum, epsilon=epsilon, dtype=dtype, name=name
+            momentum=momentum,
+            epsilon=epsilon,
+            dtype=dtype,
+            name=name,
+            # The mean stays float32.
+            autocast=False,
         )
         # Not the layer itself, whose weights Keras would list here once more.
         self._kernel = lambda: convolution.kernel
 
     def build(
-        self, inputs_shape: tuple[int, ...], source_shape: tuple[int, ...]
+        self,
+        inputs_shape: tuple[int, ...],
+        source_shape: tuple[int, ...],
+        mean_shape: tuple[int, ...] | None = None,
     ) -> None:
         """Makes the weights of a batch norm of the products."""
         super().build(inputs_shape)
 
     def compute_output_shape(
-        self, inputs_shape: tuple[int, ...], source_shape: tuple[int, ...]
+        self,
+        inputs_shape: tuple[int, ...],
+        source_shape: tuple[int, ...],
+        mean_shape: tuple[int, ...] | None = None,
     ) -> tuple[int, ...]:
         """That of the products."""
         return inputs_shape
@@ -91,6 +131,7 @@ class ProductNorm(BatchNorm):
         self,
         inputs: tf.Tensor,
         source: tf.Tensor,
+        mean: tf.Tensor | None = None,
         training: bool | None = None,
     ) -> tf.Tensor:
         """Normalises products by channel.
@@ -98,6 +139,8 @@ class ProductNorm(BatchNorm):
         Args:
             inputs: `[batch, height, width, out]`, the products.
             source: `[batch, height, width, in]`, what they are of.
+            mean: float32 `[in]`, the source's on this replica; None to take
+                it in the gradient.
             training: Whether by the statistics of the batch.
         """
         if not (training and self.trainable):
@@ -106,7 +149,8 @@ class ProductNorm(BatchNorm):
         outputs, statistics = _normalized(
             inputs,
             source,
-            tf.convert_to_tensor(self._kernel())[0, 0],
+            mean,
+            tf.cast(self._kernel()[0, 0], inputs.dtype),
             tf.convert_to_tensor(self.gamma),
             tf.convert_to_tensor(self.beta),
             self.epsilon,
@@ -120,6 +164,7 @@ class ProductNorm(BatchNorm):
 def _normalized(
     products: tf.Tensor,
     source: tf.Tensor,
+    source_mean: tf.Tensor | None,
     kernel: tf.Tensor,
     gamma: tf.Tensor,
     beta: tf.Tensor,
@@ -159,6 +204,7 @@ def _normalized(
                 return None, *_gradients(
                     outgoing,
                     source,
+                    source_mean,
                     kernel,
                     gamma,
                     per_deviation,
@@ -174,6 +220,7 @@ def _normalized(
 def _gradients(
     outgoing: tf.Tensor,
     source: tf.Tensor,
+    source_mean: tf.Tensor | None,
     kernel: tf.Tensor,
     gamma: tf.Tensor,
     per_deviation: tf.Tensor,
@@ -185,6 +232,7 @@ def _gradients(
     Args:
         outgoing: That of the outputs, `[batch, height, width, out]`.
         source: `[batch, height, width, in]`.
+        source_mean: float32 `[in]`, its mean on this replica; None to take it.
         kernel: `[in, out]`.
         gamma: float32 `[out]`.
         per_deviation: float32 `[out]`, 1 / sigma of the group.
@@ -196,7 +244,9 @@ def _gradients(
     values = tf.cast(source, tf.float32)
     weights = tf.cast(kernel, tf.float32)
     count = count_of(source)
-    own_mean = tf.reduce_mean(values, image)
+    own_mean = source_mean
+    if own_mean is None:
+        own_mean = tf.reduce_mean(values, image)
     covariance = tf.einsum("nhwj,nhwk->jk", values, values)
     covariance -= count * own_mean[:, None] * own_mean
     slopes = tf.cast(outgoing, tf.float32)

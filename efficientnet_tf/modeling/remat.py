@@ -40,9 +40,11 @@ def rematerialized(
     pieces = _pieces(model, network)
 
     def forward(inputs: tf.Tensor) -> tf.Tensor:
+        values = [inputs]
         for piece in pieces:
-            inputs = _forgetting(piece)(inputs)
-        return inputs
+            values = tf.nest.flatten(_forgetting(piece)(*values))
+        (outputs,) = values
+        return outputs
 
     return forward
 
@@ -55,8 +57,10 @@ def _pieces(model: keras.Model, network: Network) -> list[keras.Model]:
         [layer for layer in model.layers if layer.name.startswith(start)][-1]
         for start in starts
     ]
+    # One of a block that tells the mean of its outputs are two.
     tensors = [model.input, *(layer.output for layer in ends), model.output]
-    return [keras.Model(*ends) for ends in itertools.pairwise(tensors)]
+    flat = [tf.nest.flatten(each) for each in tensors]
+    return [keras.Model(*ends) for ends in itertools.pairwise(flat)]
 
 
 def _forgetting(piece: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -67,36 +71,36 @@ def _forgetting(piece: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     again = dataclasses.replace(moment, recomputing=True)
 
     @tf.custom_gradient
-    def call(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+    def call(*inputs: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
         def gradient(
-            outgoing: tf.Tensor, variables: Sequence[tf.Variable] = ()
-        ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            anew, outgoing = _afresh(inputs, outgoing)
+            *outgoing: tf.Tensor, variables: Sequence[tf.Variable] = ()
+        ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+            anew, slopes = _afresh(inputs, outgoing)
             # The gradient may be asked for where no moment is announced.
             with announced(again), tf.GradientTape() as tape:
                 tape.watch(anew)
-                outputs = piece(anew, training=True)
-            found, *of_variables = tape.gradient(
-                outputs, [anew, *variables], output_gradients=outgoing
+                outputs = tf.nest.flatten(piece(anew, training=True))
+            found = tape.gradient(
+                outputs, [*anew, *variables], output_gradients=slopes
             )
-            return found, of_variables
+            return found[: len(anew)], found[len(anew) :]
 
-        return piece(inputs, training=True), gradient
+        return piece(list(inputs), training=True), gradient
 
     return call
 
 
 def _afresh(
-    inputs: tf.Tensor, outgoing: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Inputs for the second time, when the gradient that needs it is there.
+    inputs: Sequence[tf.Tensor], outgoing: Sequence[tf.Tensor]
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Inputs for the second time, when the gradients that need them are there.
 
     Nothing must take the second pass for the first, or it would be saved by
     keeping what the first one made. `tf.recompute_grad` leaves that to an
     arithmetic that a TPU's compiler sees through.
     """
     if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
-        anew, outgoing = xla_optimization_barrier([inputs, outgoing])
-        return anew, outgoing
-    with tf.control_dependencies([outgoing]):
-        return tf.identity(inputs), outgoing
+        passed = xla_optimization_barrier([*inputs, *outgoing])
+        return passed[: len(inputs)], passed[len(inputs) :]
+    with tf.control_dependencies(outgoing):
+        return [tf.identity(each) for each in inputs], list(outgoing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -175,10 +175,43 @@ class TrainStep:
                 decay = train.average_decay
                 follow(state.averaged, state.model, decay, state.step)
 
-        tf.cond(
-            tf.math.is_finite(state.loss_sum.read_value()), update, lambda: None
-        )
+        finite = tf.math.is_finite(state.loss_sum.read_value())
+        if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
+            _taken_back(update, self._changing(), unless=finite)
+        else:
+            tf.cond(finite, update, lambda: None)
         return loss
+
+    def _changing(self) -> list[tf.Variable]:
+        """What a step changes if all is finite, statistics apart."""
+        state = self._state
+        changing = [weight.value for weight in self._weights]
+        changing += state.optimizer.slots.values()
+        if state.averaged is not state.model:
+            changing += [weight.value for weight in state.averaged.weights]
+        return [*changing, state.step, state.loss_count]
+
+
+def _taken_back(
+    update: Callable[[], None],
+    changing: Sequence[tf.Variable],
+    *,
+    unless: tf.Tensor,
+) -> None:
+    """An update that leaves everything as it was, unless something holds.
+
+    In place of a branch: a TPU's compiler copies all that a branch takes and
+    gives, and of what is selected nothing.
+
+    Args:
+        update: What changes variables.
+        changing: All of these.
+        unless: bool scalar.
+    """
+    before = [variable.read_value() for variable in changing]
+    update()
+    for variable, value in zip(changing, before, strict=True):
+        variable.assign(tf.where(unless, variable.read_value(), value))
 
 
 def make_train_call(

@@ -13,7 +13,7 @@ import tensorflow as tf
 from efficientnet_tf.modeling.build import build, build_network
 from efficientnet_tf.modeling.layers import Pointwise
 from efficientnet_tf.modeling.moment import Moment, announced
-from efficientnet_tf.modeling.product_norm import ProductNorm
+from efficientnet_tf.modeling.product_norm import MeanNorm, ProductNorm
 from efficientnet_tf.modeling.remat import rematerialized
 from efficientnet_tf.modeling.squeezed_norm import Excite, SqueezedNorm
 from efficientnet_tf.networks import network
@@ -45,6 +45,21 @@ def widened(merged: bool) -> keras.Model:
     return keras.Model(inputs, x)
 
 
+def told(merged: bool) -> keras.Model:
+    """The same behind a batch norm, which knows the mean of what it gives."""
+    inputs = keras.Input((SIDE, SIDE, INPUTS))
+    kind = Pointwise if merged else keras.layers.Conv2D
+    convolution = kind(CHANNELS, 1, use_bias=False, name="conv")
+    options = {"momentum": 0.9, "epsilon": 1e-3}
+    if merged:
+        x, mean = MeanNorm(**options, name="before")(inputs)
+        norm = ProductNorm(convolution, **options, name="bn")
+        return keras.Model(inputs, norm(convolution(x), x, mean))
+    x = keras.layers.BatchNormalization(**options, name="before")(inputs)
+    x = keras.layers.BatchNormalization(**options, name="bn")(convolution(x))
+    return keras.Model(inputs, x)
+
+
 def excited(merged: bool) -> keras.Model:
     """Batch norm, swish and squeeze-excite."""
     inputs = keras.Input((SIDE, SIDE, CHANNELS))
@@ -66,8 +81,8 @@ def excited(merged: bool) -> keras.Model:
     return keras.Model(inputs, outputs)
 
 
-PARTS = {"widened": widened, "excited": excited}
-WIDTHS = {"widened": INPUTS, "excited": CHANNELS}
+PARTS = {"widened": widened, "told": told, "excited": excited}
+WIDTHS = {"widened": INPUTS, "told": INPUTS, "excited": CHANNELS}
 both = pytest.mark.parametrize("part", list(PARTS))
 
 
@@ -158,7 +173,9 @@ def test_in_bfloat16_they_are_as_near_to_float32_as_keras_s(part: str) -> None:
 @both
 def test_frozen_they_do_as_in_inference(part: str) -> None:
     model = filled(PARTS[part](True))
-    model.get_layer("bn").trainable = False
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
     before = model.get_weights()
     inputs = tf.constant(features(WIDTHS[part]))
     close(model(inputs, training=True), model(inputs, training=False))
