@@ -102,9 +102,15 @@ def test_a_clipped_gradient_has_the_length(config: Config) -> None:
     assert lengths[0.01] == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.parametrize("device", ["any", "tpu"])
 def test_a_step_that_is_not_finite_changes_nothing_nor_do_those_after_it(
-    config: Config,
+    config: Config, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
+    if device == "tpu":
+        # So that what is for TPUs is taken here.
+        monkeypatch.setattr(
+            tf.distribute, "TPUStrategy", tf.distribute.Strategy
+        )
     state, step = stepper(config)
     images, targets = batch()
     step.whole(images, targets)
