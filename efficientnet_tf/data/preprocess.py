@@ -13,7 +13,12 @@ from functools import partial
 
 import tensorflow as tf
 
-from efficientnet_tf.data.augmentation.augment import augmented
+from efficientnet_tf.data.augmentation.augment import (
+    augmented,
+    beyond_ops,
+    drawn_ops,
+)
+from efficientnet_tf.data.augmentation.fused import fused_image
 from efficientnet_tf.data.augmentation.recipe import (
     NO_AUGMENTATION,
     Augmentation,
@@ -59,7 +64,7 @@ def evaluation_image(encoded: tf.Tensor, cut: Cut) -> tf.Tensor:
         may overshoot.
     """
     shape = tf.image.extract_jpeg_shape(encoded)
-    return _crop(encoded, _centre(shape, cut), cut)
+    return _resized(_decoded(encoded, _centre(shape, cut)), cut)
 
 
 def training_image(
@@ -105,9 +110,19 @@ def training_image(
         _centre(shape, cut),
         tf.concat([begin[:2], size[:2]], axis=0),
     )
-    image = _crop(encoded, window, cut)
+    part = _decoded(encoded, window)
+    mirrored = tf.constant(False)
     if crop.flip:
-        image = tf.image.stateless_random_flip_left_right(image, flip_seed)
+        mirrored = tf.random.stateless_uniform([], flip_seed) < 0.5
+    if augmentation.policy != "none" and augmentation.arithmetic == "fused":
+        drawn = drawn_ops(seed, augmentation)
+        image = fused_image(
+            part, partial(_resized, cut=cut), mirrored, drawn, cut.pixels
+        )
+        return beyond_ops(image, seed, augmentation)
+    image = _resized(part, cut)
+    if crop.flip:
+        image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
     return augmented(image, seed, augmentation)
 
 
@@ -137,12 +152,16 @@ def _centre(shape: tf.Tensor, cut: Cut) -> tf.Tensor:
     )
 
 
-def _crop(encoded: tf.Tensor, window: tf.Tensor, cut: Cut) -> tf.Tensor:
-    """Decodes only the window, then resizes it."""
-    image = tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+def _decoded(encoded: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    """Only the window: uint8 `[height, width, 3]`."""
+    return tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+
+
+def _resized(part: tf.Tensor, cut: Cut) -> tf.Tensor:
+    """uint8 `[height, width, 3]` -> float32 `[pixels, pixels, 3]`."""
     # The kernels count in float32 whatever they are given, and take bytes one
     # by one: with the cast they give the same pixels a third sooner.
-    exact = tf.cast(image, tf.float32)
+    exact = tf.cast(part, tf.float32)
     size = [cut.pixels, cut.pixels]
     resized = _RESIZE[cut.resize](images=exact[tf.newaxis], size=size)
     return tf.ensure_shape(resized[0], [*size, 3])
