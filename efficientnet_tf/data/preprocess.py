@@ -90,6 +90,35 @@ def training_image(
         float32 `[pixels, pixels, 3]` on 0..255, which bicubic interpolation
         may overshoot where there is no augmentation.
     """
+    window, mirrored = training_window(encoded, seed, cut, crop)
+    part = _decoded(encoded, window)
+    if augmentation.policy != "none" and augmentation.arithmetic == "fused":
+        drawn = drawn_ops(seed, augmentation)
+        image = fused_image(
+            part, partial(_resized, cut=cut), mirrored, drawn, cut.pixels
+        )
+        return beyond_ops(image, seed, augmentation)
+    image = _resized(part, cut)
+    if crop.flip:
+        image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+    return augmented(image, seed, augmentation)
+
+
+def training_window(
+    encoded: tf.Tensor, seed: tf.Tensor, cut: Cut, crop: TrainingCrop
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The part of a picture that `training_image` takes.
+
+    Args:
+        encoded: A JPEG, scalar string.
+        seed: As that of the image.
+        cut: How the centre is cut out, where no crop is found.
+        crop: What part.
+
+    Returns:
+        int32 `[4]`: top, left, height, width; and whether it is mirrored,
+        bool scalar.
+    """
     crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
     shape = tf.image.extract_jpeg_shape(encoded)
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -110,20 +139,10 @@ def training_image(
         _centre(shape, cut),
         tf.concat([begin[:2], size[:2]], axis=0),
     )
-    part = _decoded(encoded, window)
     mirrored = tf.constant(False)
     if crop.flip:
         mirrored = tf.random.stateless_uniform([], flip_seed) < 0.5
-    if augmentation.policy != "none" and augmentation.arithmetic == "fused":
-        drawn = drawn_ops(seed, augmentation)
-        image = fused_image(
-            part, partial(_resized, cut=cut), mirrored, drawn, cut.pixels
-        )
-        return beyond_ops(image, seed, augmentation)
-    image = _resized(part, cut)
-    if crop.flip:
-        image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
-    return augmented(image, seed, augmentation)
+    return window, mirrored
 
 
 def normalize(images: tf.Tensor, normalization: Normalization) -> tf.Tensor:
