@@ -190,11 +190,11 @@ def _flags() -> argparse.Namespace:
         )
     add_flags(parser, rounds=7)
     given = parser.parse_args()
-    for name, known in (("tasks", TASKS), ("peers", peers)):
+    for name, words in (("tasks", tuple(TASKS)), ("peers", peers)):
         for word in getattr(given, name):
-            if word not in known:
+            if word not in words:
                 raise InputError(
-                    f"unknown --{name} {word}: {near(word, known)}"
+                    f"unknown --{name} {word}: {near(word, words)}"
                 )
     return given
 

@@ -185,7 +185,8 @@ def _opencv(job: Job) -> Callable[[bytes, tuple[int, ...], bool], np.ndarray]:
         jpeg: bytes, window: tuple[int, ...], mirrored: bool
     ) -> np.ndarray:
         top, left, height, width = window
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        bytes_ = np.frombuffer(jpeg, np.uint8)
+        picture: Any = cv2.imdecode(bytes_, cv2.IMREAD_COLOR)
         part = picture[top : top + height, left : left + width]
         found = cv2.resize(part, [job.pixels] * 2, interpolation=kernel)
         found = cv2.flip(found, 1) if mirrored else found

@@ -46,10 +46,14 @@ class TrainingCrop:
     Attributes:
         min_area: Smallest share of the picture that a crop may take.
         flip: Whether half of the images are mirrored.
+        dct_scaling: Whether a crop that is at least twice, four or eight times
+            as large as the image is decoded at a half, a quarter or an eighth
+            of its size, by fewer cosines.
     """
 
     min_area: float = 0.08
     flip: bool = True
+    dct_scaling: bool = False
 
 
 def evaluation_image(encoded: tf.Tensor, cut: Cut) -> tf.Tensor:
@@ -91,7 +95,10 @@ def training_image(
         may overshoot where there is no augmentation.
     """
     window, mirrored = training_window(encoded, seed, cut, crop)
-    part = _decoded(encoded, window)
+    if crop.dct_scaling:
+        part = _decoded_small(encoded, window, cut.pixels)
+    else:
+        part = _decoded(encoded, window)
     if augmentation.policy != "none" and augmentation.arithmetic == "fused":
         drawn = drawn_ops(seed, augmentation)
         image = fused_image(
@@ -171,9 +178,27 @@ def _centre(shape: tf.Tensor, cut: Cut) -> tf.Tensor:
     )
 
 
-def _decoded(encoded: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-    """Only the window: uint8 `[height, width, 3]`."""
-    return tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+def _decoded(
+    encoded: tf.Tensor, window: tf.Tensor, ratio: int = 1
+) -> tf.Tensor:
+    """Only the window: uint8 `[height // ratio, width // ratio, 3]`."""
+    # libjpeg scales first, and the window is one of the small picture.
+    return tf.image.decode_and_crop_jpeg(
+        encoded, window // ratio, channels=3, ratio=ratio
+    )
+
+
+def _decoded_small(
+    encoded: tf.Tensor, window: tf.Tensor, pixels: int
+) -> tf.Tensor:
+    """The window, scaled down as far as it still fills the image."""
+    smaller = tf.reduce_min(window[2:])
+    ratios = [1, 2, 4, 8]
+    fits = [tf.cast(smaller >= r * pixels, tf.int32) for r in ratios[1:]]
+    return tf.switch_case(
+        tf.add_n(fits),
+        [partial(_decoded, encoded, window, ratio) for ratio in ratios],
+    )
 
 
 def _resized(part: tf.Tensor, cut: Cut) -> tf.Tensor:

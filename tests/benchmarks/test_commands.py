@@ -21,6 +21,7 @@ PROGRAMS = [
     "build_time",
     "fine_tuning",
     "host_overhead",
+    "input_pipeline",
     "limits",
     "memory",
     "pointwise",
