@@ -116,9 +116,21 @@ def _plain(job: Job) -> Callable[..., Any]:
     import tensorflow as tf
 
     def image(jpeg: Any, window: Any, seed: Any) -> Any:
-        part = tf.image.decode_and_crop_jpeg(jpeg, window, channels=3)
+        crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
+        begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+            tf.image.extract_jpeg_shape(jpeg),
+            bounding_boxes=tf.zeros([1, 0, 4]),
+            seed=crop_seed,
+            min_object_covered=0.1,
+            aspect_ratio_range=(3 / 4, 4 / 3),
+            area_range=(0.08, 1.0),
+            max_attempts=10,
+            use_image_if_no_bounding_boxes=True,
+        )
+        drawn = tf.concat([begin[:2], size[:2]], axis=0)
+        part = tf.image.decode_and_crop_jpeg(jpeg, drawn, channels=3)
         resized = tf.image.resize(part, [job.pixels] * 2, job.resize)
-        return tf.image.stateless_random_flip_left_right(resized, seed)
+        return tf.image.stateless_random_flip_left_right(resized, flip_seed)
 
     return image
 
