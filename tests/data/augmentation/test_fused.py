@@ -208,7 +208,7 @@ def test_without_ops_a_crop_is_resized_and_mirrored(
 
 
 def test_training_images_are_those_of_clean_but_for_roundings() -> None:
-    """What the docstring of `fused` and docs/augmentation.md say."""
+    """What the docstring of `fused` and the README say."""
     y, x = np.mgrid[0:180, 0:240]
     waves = [128 + 90 * np.sin(x / 23 + k) * np.cos(y / 31) for k in range(3)]
     jpeg = tf.constant(encode_jpeg(np.stack(waves, -1).astype(np.uint8), 95))
