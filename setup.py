@@ -70,9 +70,13 @@ TEST = [
     "trustme>=1.2,<2",
 ]
 DEV = [*TEST, "mypy>=1.13,<3", "pre-commit>=4,<5", "ruff>=0.9,<1"]
-# The peers of benchmarks/train_step.py. tf_keras asks for plain `tensorflow`.
+# The peers of benchmarks/train_step.py and of input_pipeline.py. tf_keras asks
+# for plain `tensorflow`.
 BENCH = [
     *CPU,
+    "grain>=0.2.18,<0.3",
+    "keras-cv==0.9.0",
+    "opencv-python-headless>=4.10,<6",
     "tf_keras==2.20.1",
     "timm>=1.0,<2",
     "torch>=2.6,<3",

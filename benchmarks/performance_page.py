@@ -104,6 +104,24 @@ SECTIONS = {
         "first step includes importing, building and tracing.",
         "python -m benchmarks.train_step",
     ),
+    "input_pipeline": Section(
+        "The input pipeline",
+        "Images per second of CPU time of all threads and processes of a "
+        "contender, in batches, on the same crops of the same pictures. limit: "
+        "libjpeg-turbo of the system decodes the crops in C, by TensorFlow's "
+        "settings, and does nothing else; decoding: TensorFlow's own decoder "
+        "in tf.data does nothing else. ours: `training_image`, ops in the "
+        "arithmetic fused unless another one is named. plain: the obvious "
+        "tf.data chain, float32, no antialias. original: the graph of "
+        "tensorflow/tpu in TensorFlow 2's words, legacy kernels, ops in uint8. "
+        "keras, keras_cv: their RandAugment behind the plain chain, float32. "
+        "torchvision: PIL, whole decode, antialias, uint8; grain and "
+        "DataLoader prepare the same by threads and by processes. opencv: "
+        "whole decode, no antialias, uint8. RandAugment is 2 ops at magnitude "
+        "10, which is a third of the way in torchvision's; the ops follow the "
+        "bilinear kernel.",
+        "python -m benchmarks.input_pipeline",
+    ),
     "limits": Section(
         "What this machine can do",
         "The best of the rounds, by the CPU's seconds, times threads: what "

@@ -13,7 +13,12 @@ from functools import partial
 
 import tensorflow as tf
 
-from efficientnet_tf.data.augmentation.augment import augmented
+from efficientnet_tf.data.augmentation.augment import (
+    augmented,
+    beyond_ops,
+    drawn_ops,
+)
+from efficientnet_tf.data.augmentation.fused import fused_image
 from efficientnet_tf.data.augmentation.recipe import (
     NO_AUGMENTATION,
     Augmentation,
@@ -21,7 +26,7 @@ from efficientnet_tf.data.augmentation.recipe import (
 from efficientnet_tf.data.cut import Cut, ResizeKernel
 from efficientnet_tf.networks import Normalization
 
-# From uint8 `[1, height, width, 3]` to float32 `[1, pixels, pixels, 3]`. The
+# From float32 `[1, height, width, 3]` to float32 `[1, pixels, pixels, 3]`. The
 # modern three are what `tf.image.resize` runs, but for its returning a picture
 # that has the size already as it came, in uint8.
 _RESIZE: dict[ResizeKernel, Callable[..., tf.Tensor]] = {
@@ -41,10 +46,14 @@ class TrainingCrop:
     Attributes:
         min_area: Smallest share of the picture that a crop may take.
         flip: Whether half of the images are mirrored.
+        dct_scaling: Whether a crop that is at least twice, four or eight times
+            as large as the image is decoded at a half, a quarter or an eighth
+            of its size, by fewer cosines.
     """
 
     min_area: float = 0.08
     flip: bool = True
+    dct_scaling: bool = False
 
 
 def evaluation_image(encoded: tf.Tensor, cut: Cut) -> tf.Tensor:
@@ -59,7 +68,7 @@ def evaluation_image(encoded: tf.Tensor, cut: Cut) -> tf.Tensor:
         may overshoot.
     """
     shape = tf.image.extract_jpeg_shape(encoded)
-    return _centre_crop(encoded, shape, cut)
+    return _resized(_decoded(encoded, _centre(shape, cut)), cut)
 
 
 def training_image(
@@ -85,6 +94,38 @@ def training_image(
         float32 `[pixels, pixels, 3]` on 0..255, which bicubic interpolation
         may overshoot where there is no augmentation.
     """
+    window, mirrored = training_window(encoded, seed, cut, crop)
+    if crop.dct_scaling:
+        part = _decoded_small(encoded, window, cut.pixels)
+    else:
+        part = _decoded(encoded, window)
+    if augmentation.policy != "none" and augmentation.arithmetic == "fused":
+        drawn = drawn_ops(seed, augmentation)
+        image = fused_image(
+            part, partial(_resized, cut=cut), mirrored, drawn, cut.pixels
+        )
+        return beyond_ops(image, seed, augmentation)
+    image = _resized(part, cut)
+    if crop.flip:
+        image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+    return augmented(image, seed, augmentation)
+
+
+def training_window(
+    encoded: tf.Tensor, seed: tf.Tensor, cut: Cut, crop: TrainingCrop
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The part of a picture that `training_image` takes.
+
+    Args:
+        encoded: A JPEG, scalar string.
+        seed: As that of the image.
+        cut: How the centre is cut out, where no crop is found.
+        crop: What part.
+
+    Returns:
+        int32 `[4]`: top, left, height, width; and whether it is mirrored,
+        bool scalar.
+    """
     crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
     shape = tf.image.extract_jpeg_shape(encoded)
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -97,17 +138,18 @@ def training_image(
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
-    image = tf.cond(
+    window = tf.where(
         # The whole picture is what the op answers when it found no crop. The
         # original's fallback is bicubic even where bilinear was asked for;
         # here all images of a run come from the same kernel.
         tf.reduce_all(tf.equal(size[:2], shape[:2])),
-        lambda: _centre_crop(encoded, shape, cut),
-        lambda: _crop(encoded, begin[0], begin[1], size[0], size[1], cut),
+        _centre(shape, cut),
+        tf.concat([begin[:2], size[:2]], axis=0),
     )
+    mirrored = tf.constant(False)
     if crop.flip:
-        image = tf.image.stateless_random_flip_left_right(image, flip_seed)
-    return augmented(image, seed, augmentation)
+        mirrored = tf.random.stateless_uniform([], flip_seed) < 0.5
+    return window, mirrored
 
 
 def normalize(images: tf.Tensor, normalization: Normalization) -> tf.Tensor:
@@ -125,27 +167,45 @@ def normalize(images: tf.Tensor, normalization: Normalization) -> tf.Tensor:
     return (tf.cast(images, tf.float32) - mean) / std
 
 
-def _centre_crop(encoded: tf.Tensor, shape: tf.Tensor, cut: Cut) -> tf.Tensor:
+def _centre(shape: tf.Tensor, cut: Cut) -> tf.Tensor:
+    """The window of the centre square: top, left, height, width, int32."""
     height, width = shape[0], shape[1]
     shorter = tf.cast(tf.minimum(height, width), tf.float32)
     # The original fails on a picture of one pixel, where this comes to none.
     side = tf.maximum(tf.cast(cut.share * shorter, tf.int32), 1)
-    top = (height - side + 1) // 2
-    left = (width - side + 1) // 2
-    return _crop(encoded, top, left, side, side, cut)
+    return tf.stack(
+        [(height - side + 1) // 2, (width - side + 1) // 2, side, side]
+    )
 
 
-def _crop(
-    encoded: tf.Tensor,
-    top: tf.Tensor,
-    left: tf.Tensor,
-    height: tf.Tensor,
-    width: tf.Tensor,
-    cut: Cut,
+def _decoded(
+    encoded: tf.Tensor, window: tf.Tensor, ratio: int = 1
 ) -> tf.Tensor:
-    """Decodes only the crop, then resizes it."""
-    window = tf.stack([top, left, height, width])
-    image = tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+    """Only the window: uint8 `[height // ratio, width // ratio, 3]`."""
+    # libjpeg scales first, and the window is one of the small picture.
+    return tf.image.decode_and_crop_jpeg(
+        encoded, window // ratio, channels=3, ratio=ratio
+    )
+
+
+def _decoded_small(
+    encoded: tf.Tensor, window: tf.Tensor, pixels: int
+) -> tf.Tensor:
+    """The window, scaled down as far as it still fills the image."""
+    smaller = tf.reduce_min(window[2:])
+    ratios = [1, 2, 4, 8]
+    fits = [tf.cast(smaller >= r * pixels, tf.int32) for r in ratios[1:]]
+    return tf.switch_case(
+        tf.add_n(fits),
+        [partial(_decoded, encoded, window, ratio) for ratio in ratios],
+    )
+
+
+def _resized(part: tf.Tensor, cut: Cut) -> tf.Tensor:
+    """uint8 `[height, width, 3]` -> float32 `[pixels, pixels, 3]`."""
+    # The kernels count in float32 whatever they are given, and take bytes one
+    # by one: with the cast they give the same pixels a third sooner.
+    exact = tf.cast(part, tf.float32)
     size = [cut.pixels, cut.pixels]
-    resized = _RESIZE[cut.resize](images=image[tf.newaxis], size=size)
+    resized = _RESIZE[cut.resize](images=exact[tf.newaxis], size=size)
     return tf.ensure_shape(resized[0], [*size, 3])

@@ -59,7 +59,9 @@ def host_batches(
         run.dataset,
         cut=run.cut,
         crop=TrainingCrop(
-            min_area=config.data.min_crop_area, flip=config.data.flip
+            min_area=config.data.min_crop_area,
+            flip=config.data.flip,
+            dct_scaling=config.data.dct_scaling,
         ),
         augmentation=run.augmentation,
         seed=config.train.seed,

@@ -99,6 +99,9 @@ class DataConfig:
             ImageNet, where 0 is the background. None as above.
         min_crop_area: Smallest share of a picture that a training crop takes.
         flip: Whether half of the training images are mirrored.
+        dct_scaling: Whether large training crops are decoded at a half, a
+            quarter or an eighth, while they still fill the image: less time
+            for photographs of several megapixels, other pixels.
         crop: How much of a picture an evaluation takes: "pad32" leaves out
             what would be 32 pixels of the network's input, as all figures
             that were published before November 2021; "fraction" takes about
@@ -113,7 +116,8 @@ class DataConfig:
             "randaugment" for some of 16 ops, all of one magnitude.
         augment_arithmetic: How they are computed: "original" as the original
             does, so that published recipes mean what they meant, with bytes
-            that wrap and a contrast that knows no mean; "clean" as PIL does.
+            that wrap and a contrast that knows no mean; "clean" as PIL does;
+            "fused" as PIL does but for roundings, sooner.
         randaugment_layers: How many ops an image gets.
         randaugment_magnitude: Their level; 10 is the strongest that the
             formulae were made for.
@@ -146,6 +150,7 @@ class DataConfig:
     first_label: int | None = None
     min_crop_area: float = 0.08
     flip: bool = True
+    dct_scaling: bool = False
     crop: CropRule = "pad32"
     resize: ResizeKernel = "legacy_bicubic"
     augment: Policy = "none"

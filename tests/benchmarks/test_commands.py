@@ -21,6 +21,7 @@ PROGRAMS = [
     "build_time",
     "fine_tuning",
     "host_overhead",
+    "input_pipeline",
     "limits",
     "memory",
     "pointwise",
@@ -126,6 +127,10 @@ def test_every_peer_has_a_worker() -> None:
     [
         ("limits", ["--threads=1"]),
         ("host_overhead", ["--steps=2"]),
+        (
+            "input_pipeline",
+            ["--tasks=randaugment", "--images=20", "--batch=10"],
+        ),
         ("pointwise", []),
         ("memory", ["efficientnet-lite0", "--pixels=32", "--batch=8"]),
         ("trace_time", ["--models=efficientnet-b0"]),

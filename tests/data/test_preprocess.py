@@ -21,6 +21,7 @@ from efficientnet_tf.data.preprocess import (
     evaluation_image,
     normalize,
     training_image,
+    training_window,
 )
 from efficientnet_tf.networks.families import NORMALIZATIONS
 
@@ -371,6 +372,49 @@ def test_random_crops_go_through_the_kernel(resize, monkeypatch):
             difference = np.abs(image - resized(parts[-1].numpy(), cut))
             assert difference.max() < MOST_GREYS
     assert len({part.shape for part in parts}) == 4
+
+
+def test_dct_scaling_leaves_crops_that_are_not_twice_as_large():
+    encoded = picture(90, 95)
+    for seed in range(6):
+        np.testing.assert_array_equal(
+            train(encoded, seed, dct_scaling=True), train(encoded, seed)
+        )
+
+
+@pytest.mark.parametrize("ratio", [2, 4, 8])
+def test_dct_scaling_is_an_average_of_squares(ratio):
+    """A block's lowest cosines are about the means of its squares."""
+    pixels = 24
+    side = pixels * ratio
+    y, x = np.mgrid[0 : side + 9, 0 : side + 9]
+    waves = [128 + 90 * np.sin(x / 40 + k) * np.cos(y / 50) for k in range(3)]
+    encoded = encode_jpeg(np.stack(waves, axis=-1).astype(np.uint8), 95)
+    window, _ = training_window(
+        tf.constant(encoded),
+        tf.constant([0, 5]),
+        Cut(pixels, "whole", "area"),
+        TrainingCrop(min_area=0.95),
+    )
+    top, left, height, width = window.numpy()
+    assert min(height, width) >= side
+    found = train(
+        encoded,
+        5,
+        Cut(pixels, "whole", "area"),
+        min_area=0.95,
+        flip=False,
+        dct_scaling=True,
+    )
+    part = decoded(encoded)[top : top + height, left : left + width]
+    expected = np.asarray(
+        Image.fromarray(part).resize((pixels,) * 2, Image.Resampling.BOX)
+    )
+    # A corner that is no multiple of the ratio moves by less than a pixel of
+    # the result: these waves have 4 grey levels a pixel, at an eighth 18.
+    difference = np.abs(found - expected)
+    assert difference.mean() < 2.5 * ratio / 2
+    assert difference.max() < 9 * ratio / 2
 
 
 @pytest.mark.parametrize("resize", KERNELS)

@@ -30,13 +30,27 @@ def cutout(image: tf.Tensor, half: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
         centre: float32 `[2]` in [0, 1): where down and across its middle is.
     """
     rows = colours.as_rows(image)
-    down = _within(tf.shape(image)[0], half, centre[0])
-    across = tf.repeat(_within(tf.shape(image)[1], half, centre[1]), 3)
+    down, across = cutout_patch(
+        tf.shape(image)[0], tf.shape(image)[1], half, centre
+    )
     patch = down[:, tf.newaxis] * across
     return tf.reshape(rows * (1 - patch) + GREY * patch, tf.shape(image))
 
 
-def _within(length: tf.Tensor, half: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
+def cutout_patch(
+    height: tf.Tensor | int,
+    width: tf.Tensor | int,
+    half: tf.Tensor,
+    centre: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where the square is: uint8 `[height]` and `[width * 3]`, 1 in it."""
+    down = _within(height, half, centre[0])
+    return down, tf.repeat(_within(width, half, centre[1]), 3)
+
+
+def _within(
+    length: tf.Tensor | int, half: tf.Tensor, centre: tf.Tensor
+) -> tf.Tensor:
     """uint8 `[length]`, 1 from half before the centre's pixel on, 2 * half."""
     middle = tf.floor(centre * tf.cast(length, tf.float32))
     behind = tf.range(tf.cast(length, tf.float32)) - middle + half

@@ -37,6 +37,13 @@ def augmented(
         # Clipped and cut off, as in the original.
         changed = apply_ops(to_bytes(image), drawn, augmentation.arithmetic)
         image = tf.cast(changed, tf.float32)
+    return beyond_ops(image, seed, augmentation)
+
+
+def beyond_ops(
+    image: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation
+) -> tf.Tensor:
+    """The part of `augmented` that follows the policy's ops."""
     if augmentation.jitter:
         key = tf.random.fold_in(seed, _JITTER)
         image = jittered(image, key, augmentation.jitter)

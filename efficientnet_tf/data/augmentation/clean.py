@@ -18,7 +18,7 @@ from efficientnet_tf.data.augmentation import colours, geometry
 
 # PIL's weights of red, green and blue in grey, of 65536. Products with bytes
 # and their sums are exact in float32.
-_GREY_WEIGHTS = (19595, 38470, 7471)
+GREY_WEIGHTS = (19595, 38470, 7471)
 
 
 def posterize(image: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
@@ -92,6 +92,6 @@ def _grey(image: tf.Tensor) -> tf.Tensor:
     Returns:
         The same kind, all channels alike.
     """
-    weights = tf.constant([[weight / 65536] * 3 for weight in _GREY_WEIGHTS])
+    weights = tf.constant([[weight / 65536] * 3 for weight in GREY_WEIGHTS])
     greys = tf.matmul(tf.reshape(image, [-1, 3]), weights)
     return tf.reshape(tf.floor(greys + 0.5), tf.shape(image))

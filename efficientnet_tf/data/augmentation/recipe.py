@@ -7,7 +7,7 @@ from typing import Literal
 
 from efficientnet_tf.data.augmentation.policies import Policy
 
-Arithmetic = Literal["original", "clean"]
+Arithmetic = Literal["original", "clean", "fused"]
 Filling = Literal["mean", "noise"]
 
 
@@ -59,7 +59,8 @@ class Augmentation:
 
     Attributes:
         policy: Which ops an image gets.
-        arithmetic: How they are computed; see `original` and `clean`.
+        arithmetic: How they are computed; see `original`, `clean` and
+            `fused`.
         layers: Of RandAugment: how many ops an image gets.
         magnitude: Of RandAugment: the level of all of them.
         jitter: Changes of colour.

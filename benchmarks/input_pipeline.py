@@ -1,0 +1,236 @@
+"""The input pipeline on one core: ours, its peers, and the decoder alone.
+
+    python -m benchmarks.input_pipeline
+    python -m benchmarks.input_pipeline --tasks=bilinear --peers=opencv,grain
+
+Each contender prepares batches of the same crops of the same pictures in a
+process of its own; they take turns. The figure is images per second of CPU
+time, of all threads and children, prepared ahead or not. The pictures are the
+hundred photographs of ../shared/data where that is there, else made ones of
+500x375.
+
+Tasks: decode a crop, resize it by a kernel and mirror half of them; the same
+(bilinear) with RandAugment of 2 ops at magnitude 10, and with AutoAugment.
+
+- limit: libjpeg-turbo of the system decodes the crops in C, by TensorFlow's
+  own settings (fast integer cosines, smooth chroma), and does nothing else;
+- decoding: `tf.image.decode_and_crop_jpeg` in tf.data does nothing else;
+- ours: `training_image`, with the arithmetic `fused` of ops; "clean" and
+  "original" by name;
+- plain: the obvious tf.data chain, decode_and_crop_jpeg, tf.image.resize (no
+  antialias, float32), flip;
+- original: the graph of tensorflow/tpu in TensorFlow 2's words, legacy
+  kernels, ops in uint8 under tf.cond;
+- keras, keras_cv: their RandAugment behind the plain chain, float32;
+- torchvision: its transforms on PIL images: whole decode, antialias, uint8;
+- opencv: whole decode, resize without antialias, uint8;
+- grain, DataLoader: torchvision's images, by threads or processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.harness import Row, alternate, rows
+from benchmarks.input_pipeline_worker import IMAGES_PER_CORE, Job
+from benchmarks.libjpeg import compiled
+from benchmarks.machine import this_machine, usable_cores
+from benchmarks.pictures import write_pictures
+from benchmarks.results import (
+    Result,
+    add_flags,
+    command_line,
+    finish,
+    positive,
+    tell,
+)
+from benchmarks.worker import Worker
+from efficientnet_tf.command_line import run
+from efficientnet_tf.errors import InputError, near
+
+PACKAGES = (
+    "tensorflow", "keras", "keras_cv", "torch", "torchvision", "pillow",
+    "opencv-python-headless", "grain", "numpy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is prepared.
+
+    Attributes:
+        resize: The kernel.
+        policy: The ops.
+        contenders: Who can; the first is ours, the others its peers.
+    """
+
+    resize: str
+    policy: str
+    contenders: tuple[str, ...]
+
+
+_PLAIN = ("torchvision", "opencv", "grain", "DataLoader")
+TASKS = {
+    "bilinear": Task(
+        "bilinear", "none", ("ours", "decoding", "plain", "original", *_PLAIN)
+    ),
+    "legacy_bicubic": Task(
+        "legacy_bicubic", "none", ("ours", "original", *_PLAIN)
+    ),
+    "bicubic": Task("bicubic", "none", ("ours", "plain", *_PLAIN)),
+    "randaugment": Task(
+        "bilinear",
+        "randaugment",
+        (
+            *("ours", "ours, clean", "ours, original", "original"),
+            *("keras", "keras_cv", "torchvision", "grain", "DataLoader"),
+        ),
+    ),
+    "autoaugment": Task(
+        "bilinear",
+        "autoaugment",
+        (
+            *("ours", "ours, clean", "ours, original", "original"),
+            *("torchvision", "grain", "DataLoader"),
+        ),
+    ),
+}
+NEEDS = {
+    "keras": ("keras",),
+    "keras_cv": ("keras_cv",),
+    "torchvision": ("torch", "torchvision"),
+    "opencv": ("cv2",),
+    "grain": ("grain", "torchvision"),
+    "DataLoader": ("torch", "torchvision"),
+}
+# They take ten times as long as the others.
+_SLOW = ("keras",)
+LIMIT = "limit"
+WITHOUT_OPS = "without ops"
+
+
+def measured(
+    name: str, given: argparse.Namespace, folder: str, missing: dict[str, str]
+) -> tuple[Row, ...]:
+    """Lets all who can take turns at a task."""
+    task = TASKS[name]
+    jobs: dict[str, Job] = {}
+
+    def add(shown: str, contender: str, policy: str) -> None:
+        slow = contender in _SLOW
+        jobs[f"{name}: {shown}"] = Job(
+            contender,
+            task.resize,
+            policy,
+            folder,
+            given.pixels,
+            given.batch if not slow else max(1, given.batch // 10),
+            given.images if not slow else max(1, given.images // 10),
+            given.threads,
+        )
+
+    if (Path(folder) / "libjpeg_window.so").is_file():
+        add(LIMIT, LIMIT, "none")
+    if task.policy != "none":
+        add(WITHOUT_OPS, "ours", "none")
+    for contender in task.contenders:
+        asked = contender.split(",")[0]
+        if asked not in ("ours", *given.peers):
+            continue
+        lacks = [n for n in NEEDS.get(contender, ()) if find_spec(n) is None]
+        if lacks:
+            missing[contender] = (
+                f"{', '.join(lacks)} not installed; pip install -e '.[bench]'"
+            )
+            continue
+        add(contender, contender, task.policy)
+    with ExitStack() as stack:
+        turns = {}
+        for shown, job in jobs.items():
+            tell(f"starts: {shown}")
+            worker = Worker(
+                shown, "benchmarks.input_pipeline_worker", job.to_json()
+            )
+            turns[shown] = stack.enter_context(worker).turn
+        found = alternate(turns, rounds=given.rounds, tell=tell)
+    ours = [shown for shown in jobs if ": ours" in shown]
+    others = [shown for shown in jobs if shown not in ours]
+    return rows(
+        found,
+        {IMAGES_PER_CORE: "images/CPU s"},
+        {shown: others for shown in ours}
+        | {shown: [f"{name}: {LIMIT}"] for shown in others[1:]},
+    )
+
+
+def _flags() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name, value, meaning in (
+        ("pixels", 224, "side of an image"),
+        ("batch", 50, "images of a batch"),
+        ("images", 200, "images of a turn"),
+        ("threads", usable_cores(), "threads or processes of a contender"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=positive, default=value, help=meaning
+        )
+    peers = ("decoding", "plain", "original", *NEEDS)
+    for name, known in (("tasks", tuple(TASKS)), ("peers", peers)):
+        parser.add_argument(
+            f"--{name}", type=_words, default=known, help=", ".join(known)
+        )
+    add_flags(parser, rounds=7)
+    given = parser.parse_args()
+    for name, words in (("tasks", tuple(TASKS)), ("peers", peers)):
+        for word in getattr(given, name):
+            if word not in words:
+                raise InputError(
+                    f"unknown --{name} {word}: {near(word, words)}"
+                )
+    return given
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(",") if word)
+
+
+def main() -> None:
+    """Measures and shows."""
+    given = _flags()
+    machine = this_machine(PACKAGES)
+    missing: dict[str, str] = {}
+    found: tuple[Row, ...] = ()
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = write_pictures(Path(folder), given.pixels)
+        if compiled(Path(folder)) is None:
+            missing[LIMIT] = "needs gcc and libjpeg62-turbo-dev"
+        for name in given.tasks:
+            found += measured(name, given, folder, missing)
+    result = Result(
+        benchmark="input_pipeline",
+        command=command_line("input_pipeline"),
+        machine=machine,
+        settings={
+            "pictures": pictures,
+            "pixels": given.pixels,
+            "batch": given.batch,
+            "images": given.images,
+            "threads": given.threads,
+        },
+        rows=found,
+        missing=missing,
+    )
+    finish(result, given)
+
+
+if __name__ == "__main__":
+    sys.exit(run("input_pipeline.py", main))

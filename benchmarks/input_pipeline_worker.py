@@ -1,0 +1,97 @@
+"""A contender of benchmarks/input_pipeline.py, in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import Figures, Turn
+from benchmarks.worker import serve
+
+IMAGES_PER_CORE = "images_per_core_second"
+
+# A process that waits for work still polls now and then.
+_WAIT_SECONDS, _IDLE_SHARE = 0.2, 0.1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker does.
+
+    Attributes:
+        contender: One of `input_pipeline_peers.CONTENDERS`.
+        resize: "bilinear", "bicubic" or "legacy_bicubic".
+        policy: "none", "randaugment" of 2 ops at magnitude 10, "autoaugment".
+        folder: Where the pictures are.
+        pixels: Side of an image.
+        batch: Images of a batch.
+        images: Images of a turn.
+        threads: Threads or processes that prepare images.
+    """
+
+    contender: str
+    resize: str
+    policy: str
+    folder: str
+    pixels: int
+    batch: int
+    images: int
+    threads: int
+
+    def to_json(self) -> str:
+        """The worker's argument."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+def start(job: Job) -> tuple[Figures, Turn]:
+    """Makes the contender, and how it takes a turn."""
+    from benchmarks.input_pipeline_peers import CONTENDERS
+
+    batches: Iterator[Any] = CONTENDERS[job.contender](job)
+    next(batches)
+    spent = [_settled()]
+
+    def turn(_: int) -> Figures:
+        """What is prepared ahead of need counts too."""
+        for _ in range(max(1, job.images // job.batch)):
+            next(batches)
+        now = _settled()
+        seconds, spent[0] = now - spent[0], now
+        images = max(1, job.images // job.batch) * job.batch
+        return {IMAGES_PER_CORE: images / seconds}
+
+    return {}, turn
+
+
+def _settled() -> float:
+    """CPU seconds once nobody prepares anything ahead any more."""
+    before, now = -math.inf, _cpu_seconds()
+    while now - before > _IDLE_SHARE * _WAIT_SECONDS:
+        time.sleep(_WAIT_SECONDS)
+        before, now = now, _cpu_seconds()
+    return now
+
+
+def _cpu_seconds() -> float:
+    """Of this process and those that it has started and that still run."""
+    ticks = 0
+    for child in multiprocessing.active_children():
+        # After the name, which may hold anything, user and system time are the
+        # 12th and 13th word (man 5 proc).
+        stat = Path(f"/proc/{child.pid}/stat").read_text()
+        words = stat.rpartition(")")[2].split()
+        ticks += int(words[11]) + int(words[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    serve(lambda: start(Job(**json.loads(sys.argv[1]))))
