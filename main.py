@@ -93,7 +93,7 @@ def train(given: flags.FlagValues) -> None:
     if not given.tpu:
         command_line.choose_kernels(config.network().pixels)
 
-    from edgetpu.compiler import find_compiler
+    from edgetpu.find_compiler import find_compiler
     from efficientnet_tf.training.loop import train
     from efficientnet_tf.training.model_dir import ModelDir
     from efficientnet_tf.training.profiling import ProfileSteps

@@ -1,10 +1,11 @@
-r"""A network on Coral's Edge TPU: made, looked at, foretold.
+r"""A network on Coral's Edge TPU: made, compiled, looked at, foretold.
 
 usage: python -m edgetpu VERB [FILE] [FLAGS]
 
   export          from a trained network to an int8 file, compiled if it can be
   forecast FILE   which operators of a .tflite would run on the Edge TPU, which
                   not and why, what memory and time it would take
+  compile FILE    runs Google's compiler, and says what it made, or why not
   show FILE       what a .tflite holds, compiled for the Edge TPU or not
 
 For example:
@@ -12,10 +13,11 @@ For example:
   python -m edgetpu export --model_dir=RUN --out=DIR
   python -m edgetpu forecast DIR/efficientnet-lite0_int8.tflite
   python -m edgetpu forecast efficientnet-edgetpu-S
+  python -m edgetpu compile DIR/efficientnet-lite0_int8.tflite
   python -m edgetpu show DIR/efficientnet-lite0_int8_edgetpu.tflite
 
 `python -m edgetpu VERB --help` tells more. Exit codes: 0 done, 1 failed,
-2 wrong input.
+2 wrong input, 3 no compiler here.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ Turns a trained network into a file for Coral's Edge TPU: calibrates on
 training images, quantises to int8, compares int8 with float on validation
 images, and compiles where Google's edgetpu_compiler is at hand.
 
-DIR gets
+DIR, RUN/export if not given, local or gs://, gets
   NAME_int8.tflite          takes raw pixels, runs on any CPU
   NAME_int8_edgetpu.tflite  the same for the Edge TPU, if it was compiled
   NAME_int8_edgetpu.log     what the compiler said
@@ -81,6 +83,33 @@ A forecast is an answer, good or bad, and the exit code is 0; --require makes
 it 1 where the file would not compile, or not run whole on the Edge TPU.
 """
 
+COMPILE_HELP = """\
+python -m edgetpu compile FILE [FILE ...] [--out=DIR] [--json]
+
+Runs Google's edgetpu_compiler on int8 .tflite files of anybody's, and believes
+it only where it ends with 0, leaves each file, and each has an operator for the
+Edge TPU. Several files are compiled together: they share the chip's memory for
+parameters, the first ones first. What it fails on is told with cause and cure.
+
+DIR, the folder of the first FILE if not given, gets
+  NAME_edgetpu.tflite  for the Edge TPU
+  NAME_edgetpu.log     what the compiler said
+With --num_segments=2: NAME_segment_0_of_2.tflite, which runs on a CPU,
+NAME_segment_0_of_2_edgetpu.tflite, and so on. All are written, or none.
+
+The compiler runs on x86-64 Linux only; it is the Debian package
+edgetpu-compiler of Google's coral-edgetpu-stable repository. It may be in a
+container:
+
+  --compiler='docker run --rm -v {folder}:{folder} -w {folder} IMAGE \
+edgetpu_compiler'
+
+Where there is none, you are told what to run where, and the exit code is 3.
+With --json: files (name, size, the compiler's figures and its table), segments,
+attempts of a search, compiler, flags, cautions; of a failure error, failures
+(message, cause, cure) and output.
+"""
+
 SHOW_HELP = """\
 python -m edgetpu show FILE [--json] [--tensors]
 
@@ -99,6 +128,7 @@ class Verb(NamedTuple):
     flags: set[str]
     help: str
     files: int = 0
+    more_files: bool = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -109,7 +139,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns:
         0 when it went well, 2 where the command line or what it names is
-        wrong, 1 where the work failed.
+        wrong, 3 where the compiler is missing, 1 where the work failed.
     """
     values = define_flags()
     if not arguments or command_line.asks_for_help(arguments):
@@ -144,7 +174,7 @@ def _parse(
     if name not in VERBS:
         raise InputError(f"unknown verb {name!r}: {near(name, VERBS)}")
     verb = VERBS[name]
-    if len(files) > verb.files:
+    if len(files) > verb.files and not verb.more_files:
         raise InputError(
             f"unexpected {files[verb.files]!r} after {name}; flags look like "
             "--model_dir=RUN"
@@ -175,6 +205,32 @@ def _forecast(values: flags.FlagValues, path: str) -> None:
         raise RunError(f"{path} would not compile: {found.failures[0].message}")
     if values.require == "whole" and not found.whole:
         raise RunError(f"{path} would not run whole on the Edge TPU")
+
+
+def _compile(values: flags.FlagValues, *paths: str) -> None:
+    from edgetpu import tables
+    from edgetpu.compile_files import compile_files, failed
+    from edgetpu.compiler import CompileError
+    from edgetpu.compiler_options import CompilerOptions
+    from edgetpu.find_compiler import find_compiler
+
+    options = CompilerOptions(
+        min_runtime_version=values.min_runtime_version,
+        num_segments=values.num_segments,
+        intermediate_tensors=tuple(values.intermediate_tensors),
+        search_delegate=values.search_delegate,
+        delegate_search_step=values.delegate_search_step,
+        timeout_seconds=values.timeout_seconds,
+        multiple_subgraphs=values.multiple_subgraphs,
+    )
+    compiler = find_compiler(values.compiler)
+    try:
+        made = compile_files(paths, values.out, compiler, options)
+    except CompileError as error:
+        if values.json:
+            print(json.dumps(failed(error), indent=2, ensure_ascii=False))
+        raise
+    _print(values, made.to_dict(), tables.compiled_pages(made))
 
 
 def _show_file(values: flags.FlagValues, path: str) -> None:
@@ -229,9 +285,11 @@ def _export(values: flags.FlagValues) -> None:
 
 
 def _export_table(report: ExportReport, out: str) -> Table:
+    from edgetpu import tables
+
     compared = report.comparison
     rows = [
-        ("int8 file", f"{report.file}, {_mib(report.bytes)}"),
+        ("int8 file", f"{report.file}, {tables.size(report.bytes)}"),
         (
             "input",
             f"raw pixels, uint8 {list(report.input.shape)}, "
@@ -242,34 +300,10 @@ def _export_table(report: ExportReport, out: str) -> Table:
         ("same class", f"{compared.agreement:.2%} of {compared.images} images"),
     ]
     if report.compiled:
-        log = report.compiled.log
-        rows += [
-            (
-                "Edge TPU file",
-                f"{report.compiled.file}, {_mib(report.compiled.bytes)}",
-            ),
-            (
-                "operators",
-                f"{_known(log.on_edge_tpu)} on the Edge TPU, "
-                f"{_known(log.on_cpu)} on the CPU",
-            ),
-            (
-                "parameters",
-                f"{_mib(log.on_chip_used_bytes)} on chip, "
-                f"{_mib(log.off_chip_bytes)} streamed",
-            ),
-        ]
+        rows += tables.compiled_rows(report.compiled)
     if report.not_compiled:
         rows.append(("not compiled", report.not_compiled))
     return figures(f"{report.network} in {out}", rows)
-
-
-def _mib(size: int | None) -> str:
-    return "?" if size is None else f"{size / 2**20:.2f} MiB"
-
-
-def _known(count: int | None) -> str:
-    return "?" if count is None else str(count)
 
 
 VERBS = {
@@ -284,6 +318,15 @@ VERBS = {
         {"json", "multiple_subgraphs", "require"},
         FORECAST_HELP,
         files=1,
+    ),
+    "compile": Verb(
+        _compile,
+        {"compiler", "delegate_search_step", "intermediate_tensors", "json"}
+        | {"min_runtime_version", "multiple_subgraphs", "num_segments", "out"}
+        | {"search_delegate", "timeout_seconds"},
+        COMPILE_HELP,
+        files=1,
+        more_files=True,
     ),
     "show": Verb(_show_file, {"json", "tensors"}, SHOW_HELP, files=1),
 }

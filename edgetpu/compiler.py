@@ -1,130 +1,162 @@
-"""Finds and runs Google's edgetpu_compiler, which is not ours to ship."""
+"""Runs Google's edgetpu_compiler, and believes only what it left behind."""
 
 from __future__ import annotations
 
 import os
-import platform
-import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgetpu.compiler_log import CompilerLog, parse_output
+from edgetpu.compiler_log import (
+    Attempt,
+    CompilerLog,
+    parse_attempts,
+    parse_output,
+)
+from edgetpu.compiler_options import CompilerOptions
+from edgetpu.find_compiler import COMPILER, Compiler
 from edgetpu.graph import EDGE_TPU_OPERATOR
+from edgetpu.known_failures import Failure, explained
 from edgetpu.reader import GraphError, read_graph
 from efficientnet_tf.errors import InputError, RunError
 
-COMPILER = "edgetpu_compiler"
-VARIABLE = "EDGETPU_COMPILER"
-TIMEOUT_SECONDS = 600.0
+# What the compiler may need beyond its own time-out, to start and to write.
+GRACE_SECONDS = 60.0
+
+_PLAIN = CompilerOptions()
 
 
 class CompileError(RunError):
     """The compiler did not make a file for the Edge TPU.
 
     Attributes:
+        reason: What happened, and what is known of it.
         output: All that it printed.
+        failures: Known causes and cures, as the output shows them.
     """
 
-    def __init__(self, reason: str, output: str):
-        super().__init__(f"{reason}\n{output}".rstrip())
-        self.reason = reason
+    def __init__(
+        self, reason: str, output: str, failures: tuple[Failure, ...] = ()
+    ):
+        told = "; ".join(f"{known.cause}; {known.cure}" for known in failures)
+        self.reason = f"{reason}: {told}" if told else reason
+        super().__init__(f"{self.reason}\n{output}".rstrip())
         self.output = output
+        self.failures = failures
 
 
 @dataclass(frozen=True)
-class Compiled:
-    """What the compiler made.
+class CompiledModel:
+    """A file for the Edge TPU.
 
     Attributes:
-        content: The bytes of the compiled `.tflite` file.
-        output: All that the compiler printed.
-        log: The figures in it.
+        name: Without ".tflite": that of the model and "_edgetpu", or
+            "_segment_0_of_2_edgetpu".
+        content: Its bytes.
+        log: The compiler's figures.
+        segment: The bytes of the segment that it was compiled from; None where
+            it was a whole model.
     """
 
+    name: str
     content: bytes
-    output: str
     log: CompilerLog
+    segment: bytes | None = None
 
 
-def find_compiler(given: str | None = None) -> str | None:
-    """Looks for the compiler.
+@dataclass(frozen=True)
+class Compilation:
+    """What one run of the compiler made.
+
+    Attributes:
+        models: In the order of the models given, each one's segments in a row.
+        attempts: The tries of a search; empty without one.
+        output: All that the compiler printed.
+    """
+
+    models: tuple[CompiledModel, ...]
+    attempts: tuple[Attempt, ...]
+    output: str
+
+
+def compile_models(
+    compiler: Compiler,
+    models: Mapping[str, bytes],
+    options: CompilerOptions = _PLAIN,
+    *,
+    grace_seconds: float = GRACE_SECONDS,
+) -> Compilation:
+    """Compiles models in a temporary folder; several ones for one chip.
+
+    Several models share the chip's memory for parameters, the first ones
+    first. A crash happens in a child of the compiler and its exit codes are
+    not documented: it has succeeded when it says so, left each file, and each
+    file has an operator for the Edge TPU.
 
     Args:
-        given: Its path or its name in PATH. None looks at the environment's
-            EDGETPU_COMPILER, then for edgetpu_compiler in PATH.
-
-    Returns:
-        Its path, or None where nothing was named and PATH has none.
+        compiler: What to run.
+        models: The bytes of int8 `.tflite` files, by their names without
+            ".tflite", which the output shows.
+        options: How to compile.
+        grace_seconds: How long the compiler may take beyond its own time-out.
 
     Raises:
-        InputError: What was named is no program.
+        InputError: There is no model, or one is no model.
+        CompileError: It failed; the message ends with its own words.
     """
-    named, source = given, "--compiler"
-    if named is None:
-        named, source = os.environ.get(VARIABLE) or None, VARIABLE
-    found = shutil.which(COMPILER if named is None else named)
-    if named is not None and found is None:
-        raise InputError(
-            f"{source} {named!r} is no program that can be run; "
-            f"give the path of {COMPILER}, or nothing to search PATH"
+    if not models:
+        raise InputError("there is no model to compile; give one")
+    limit = grace_seconds + options.longest_seconds(_operators(models))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in models.items():
+            Path(folder, f"{name}.tflite").write_bytes(content)
+        # Relative names, so that the output does not depend on the folder.
+        command = [
+            *compiler.in_folder(folder),
+            *("-s", "-o", ".", *options.flags()),
+            *(_as_word(f"{name}.tflite") for name in models),
+        ]
+        code, output = _run(command, folder, limit)
+        if code:
+            raise CompileError(
+                f"{COMPILER} failed with exit code {code}",
+                output,
+                explained(output),
+            )
+        return Compilation(
+            models=tuple(
+                _compiled(Path(folder), name, output)
+                for model in models
+                for name in options.compiled_stems(model)
+            ),
+            attempts=parse_attempts(output),
+            output=output,
         )
-    return os.path.abspath(found) if found else None
 
 
-def how_to_compile(path: str) -> str:
-    """Says in one line what to install where, and what to run then."""
-    here = (platform.system(), platform.machine())
-    if here == ("Linux", "x86_64"):
-        place = f"{COMPILER} was not found"
-    else:
-        place = f"{COMPILER} runs on x86-64 Linux only, not on {' '.join(here)}"
-    return (
-        f"{place}; on x86-64 Linux install the Debian package edgetpu-compiler "
-        "from Google's coral-edgetpu-stable repository, then run "
-        f"{COMPILER} {path}"
+def _operators(models: Mapping[str, bytes]) -> int:
+    return sum(
+        len(read_graph(content).operators) for content in models.values()
     )
 
 
-def compile_model(
-    compiler: str,
-    content: bytes,
-    name: str,
-    *,
-    timeout_seconds: float = TIMEOUT_SECONDS,
-) -> Compiled:
-    """Compiles a model in a temporary folder.
+def _as_word(file: str) -> str:
+    """A name that is not taken for a flag."""
+    return f"./{file}" if file.startswith("-") else file
 
-    A crash happens in a child of the compiler and its exit codes are not
-    documented: it has succeeded when it says so, left a file, and the file
-    has an operator for the Edge TPU.
 
-    Args:
-        compiler: Path of edgetpu_compiler.
-        content: The bytes of an int8 `.tflite` file.
-        name: The file's name without ".tflite", which the output shows.
-        timeout_seconds: When to give up.
-
-    Raises:
-        CompileError: It failed; the message ends with its own words.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, f"{name}.tflite").write_bytes(content)
-        # Relative names, so that the output does not depend on the folder.
-        command = [compiler, "-s", "-o", ".", f"{name}.tflite"]
-        code, output = _run(command, folder, timeout_seconds)
-        if code:
-            raise CompileError(
-                f"{COMPILER} failed with exit code {code}", output
-            )
-        written = Path(folder, f"{name}_edgetpu.tflite")
-        if not written.is_file():
-            raise CompileError(f"{COMPILER} left no {written.name}", output)
-        compiled = written.read_bytes()
+def _compiled(folder: Path, name: str, output: str) -> CompiledModel:
+    written = folder / f"{name}.tflite"
+    if not written.is_file():
+        raise CompileError(
+            f"{COMPILER} left no {written.name}", output, explained(output)
+        )
+    content = written.read_bytes()
     try:
-        counts = read_graph(compiled).counts()
+        counts = read_graph(content).counts()
     except GraphError as error:
         raise CompileError(
             f"{COMPILER} left a {written.name} that cannot be read ({error})",
@@ -132,14 +164,44 @@ def compile_model(
         ) from error
     if EDGE_TPU_OPERATOR not in counts:
         raise CompileError(
-            f"{COMPILER} put nothing of {name}.tflite on the Edge TPU", output
+            f"{COMPILER} put nothing of {written.name} on the Edge TPU; "
+            "python -m edgetpu forecast says why",
+            output,
         )
-    return Compiled(compiled, output, parse_output(output))
+    table, segment = folder / f"{name}.log", None
+    if "_segment_" in name:
+        uncompiled = folder / f"{name.removesuffix('_edgetpu')}.tflite"
+        segment = uncompiled.read_bytes() if uncompiled.is_file() else None
+    return CompiledModel(
+        name=name,
+        content=content,
+        log=_log(
+            written.name,
+            output,
+            table.read_text(errors="replace") if table.is_file() else "",
+        ),
+        segment=segment,
+    )
 
 
-def _run(
-    command: list[str], folder: str, timeout_seconds: float
-) -> tuple[int, str]:
+def _log(file: str, output: str, table: str) -> CompilerLog:
+    """The figures of one file.
+
+    Args:
+        file: Its name.
+        output: What the compiler printed of all of them.
+        table: What it wrote into the file's own log; empty if it did not.
+    """
+    logs = parse_output(output, table=table)
+    for log in logs:
+        if log.output_model and os.path.basename(log.output_model) == file:
+            return log
+    # One that does not name its files, as an old one or one whose lines are
+    # torn: figures that may be another model's are worse than none.
+    return logs[0] if len(logs) == 1 else parse_output("", table=table)[0]
+
+
+def _run(command: list[str], folder: str, seconds: float) -> tuple[int, str]:
     """Exit code, and standard output and error as they came."""
     try:
         process = subprocess.Popen(
@@ -156,7 +218,7 @@ def _run(
         ) from error
     with process:
         try:
-            printed, _ = process.communicate(timeout=timeout_seconds)
+            printed, _ = process.communicate(timeout=seconds)
         except BaseException as error:
             # The compiler's child holds the pipe too: end the whole session.
             os.killpg(process.pid, signal.SIGKILL)
@@ -164,7 +226,8 @@ def _run(
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             raise CompileError(
-                f"{COMPILER} did not end within {timeout_seconds:g} seconds",
+                f"{COMPILER} did not end within {seconds:g} seconds; give it "
+                "more by --timeout_seconds, or it hangs",
                 printed.decode(errors="replace"),
             ) from error
     return process.returncode, printed.decode(errors="replace")

@@ -19,6 +19,7 @@ from edgetpu import latency_fit, rules
 from edgetpu.advice import squeezes, swishes
 from edgetpu.blueprint import blueprint
 from edgetpu.forecast import forecast
+from edgetpu.known_failures import KNOWN
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.networks import network
 
@@ -69,6 +70,17 @@ def operators_table(folder: Path) -> str:
         beyond = "; ".join(rules.LIMITS[limit].says for limit in limits)
         rows.append((f"`{name}`", beyond or "-"))
     return _markdown(("operator", "stays on the CPU where"), "ll", rows)
+
+
+def failures_table(folder: Path) -> str:
+    """A row for each failure of the compiler that is known."""
+    rows = []
+    for known in KNOWN.values():
+        cause = known.cause.format(
+            name="an operator", version="N", seconds="so many"
+        )
+        rows.append((f"`{known.says}`", cause, known.cure))
+    return _markdown(("the compiler says", "cause", "cure"), "lll", rows)
 
 
 def networks_table(folder: Path) -> str:
@@ -201,6 +213,7 @@ def latency_table(folder: Path) -> str:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     "operators": operators_table,
+    "failures": failures_table,
     "networks": networks_table,
     "exports": exports_table,
     "memory": memory_table,

@@ -11,17 +11,13 @@ from typing import Any
 import tensorflow as tf
 
 from edgetpu.calibrate import calibration_images
-from edgetpu.compiler import (
-    Compiled,
-    CompileError,
-    compile_model,
-    find_compiler,
-    how_to_compile,
-)
+from edgetpu.compile_files import CompiledFile
+from edgetpu.compiler import Compilation, CompileError, compile_models
+from edgetpu.find_compiler import find_compiler, how_to_compile
 from edgetpu.graph import Graph
 from edgetpu.quantize import quantize
 from edgetpu.reader import read_graph
-from edgetpu.report import CompiledFile, ExportReport, Port
+from edgetpu.report import ExportReport, Port
 from edgetpu.samples import picked_examples
 from edgetpu.verify import Comparison, compare, structural_problems
 from efficientnet_tf.data.dataset import RecordDataset
@@ -84,7 +80,7 @@ def export(
         _say(f"compiling with {program}")
         try:
             compiled = files.write_compiled(
-                compile_model(program, content, files.stem)
+                compile_models(program, {files.stem: content})
             )
         except CompileError as error:
             failure = error
@@ -159,14 +155,15 @@ class _Files:
             if tf.io.gfile.exists(self.path(name)):
                 tf.io.gfile.remove(self.path(name))
 
-    def write_compiled(self, compiled: Compiled) -> CompiledFile:
-        self.write(self.compiled, compiled.content)
-        write_text(self.path(self.log), compiled.output)
+    def write_compiled(self, made: Compilation) -> CompiledFile:
+        (model,) = made.models
+        self.write(self.compiled, model.content)
+        write_text(self.path(self.log), made.output)
         return CompiledFile(
             file=self.compiled,
-            bytes=len(compiled.content),
+            bytes=len(model.content),
             output=self.log,
-            log=compiled.log,
+            log=model.log,
         )
 
 
@@ -235,7 +232,7 @@ def _reason(
         return f"not tried: {problems[0]}"
     if failure:
         return failure.reason
-    return how_to_compile(path)
+    return how_to_compile([path])
 
 
 def _say(words: str) -> None:

@@ -7,30 +7,15 @@ google-coral/edgetpu that report them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from edgetpu import rules
 from edgetpu.graph import Graph, Operator, Tensor
+from edgetpu.known_failures import KNOWN, Failure
 from edgetpu.versions import NEWEST_VERSIONS, VERSIONS_OF_2_6
 
 # A bias has the scale of input times weight, up to this share of the output's
 # (tensorflow/lite/kernels/kernel_util.cc, 2.5).
 _BIAS_SCALE = 0.02
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why no file for the Edge TPU would come out.
-
-    Attributes:
-        message: What the compiler says.
-        cause: What it means here.
-        cure: What would do.
-    """
-
-    message: str
-    cause: str
-    cure: str
 
 
 def failures(graph: Graph) -> tuple[Failure, ...]:
@@ -60,7 +45,7 @@ def _flex(graph: Graph) -> Iterator[Failure]:
             yield Failure(
                 "Regular TensorFlow ops are not supported by this interpreter.",
                 f"{operator.name} is a TensorFlow operator (#479)",
-                "convert without SELECT_TF_OPS",
+                KNOWN["flex"].cure,
             )
 
 
@@ -81,8 +66,7 @@ def _versions(graph: Graph) -> Iterator[Failure]:
             f"Didn't find op for builtin opcode '{name}' version '{version}'.",
             f"{known}: it was built around TensorFlow Lite of July 2021 "
             "(#631, #845, #879)",
-            "convert so that an older version or operator does: static "
-            "shapes, int8 rather than 16 bits, no operators that are younger",
+            KNOWN["version"].cure,
         )
 
 
@@ -99,7 +83,7 @@ def _open_sizes(graph: Graph) -> Iterator[Failure]:
                 "tensors with a graph that has dynamic-sized tensors.",
                 f"{operator.name} gives a size that is known only while the "
                 "model runs",
-                "convert a model of batch 1: keras.Input(shape, batch_size=1)",
+                KNOWN["open_size"].cure,
             )
 
 
@@ -111,7 +95,7 @@ def _bias_scales(graph: Graph) -> Iterator[Failure]:
                 f"{number} ({operator.name}) failed to prepare.",
                 "the scale of its bias is not that of input times weight "
                 "(tensorflow/tensorflow #30173)",
-                "quantize again, after training by today's converter",
+                KNOWN["bias_scale"].cure,
             )
 
 
@@ -143,7 +127,5 @@ def _not_quantized(graph: Graph) -> Iterator[Failure]:
         yield Failure(
             "Model not quantized",
             "no operator works on int8 or uint8 (#168, #313)",
-            "convert to full-integer: converter.optimizations, "
-            "representative_dataset, TFLITE_BUILTINS_INT8 and "
-            "inference_input_type; here: python -m edgetpu export",
+            KNOWN["not_quantized"].cure,
         )

@@ -9,8 +9,9 @@ from typing import Any
 from edgetpu import limits, rules
 from edgetpu.advice import advice
 from edgetpu.compiler_log import MAPPED
-from edgetpu.failures import Failure, failures
+from edgetpu.failures import failures
 from edgetpu.graph import EDGE_TPU_OPERATOR, Graph, Model, Operator
+from edgetpu.known_failures import Failure
 from edgetpu.latency import Latency, latency
 from edgetpu.memory import Memory, memory, parameter_bytes
 from edgetpu.partition import Part, parts

@@ -14,7 +14,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string(
         "out",
         None,
-        "Where the files go, local or gs://; RUN/export if not given.",
+        "Where the files go; the verb's help says where if not given.",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -43,8 +43,9 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string(
         "compiler",
         None,
-        "Path of edgetpu_compiler; EDGETPU_COMPILER from the environment, "
-        "then PATH, if not given.",
+        "Path of edgetpu_compiler, or a command that runs it, {folder} being "
+        "where the files are; EDGETPU_COMPILER from the environment, then "
+        "PATH, if not given.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -80,4 +81,48 @@ def define_flags() -> flags.FlagValues:
         "the Edge TPU.",
         flag_values=values,
     )
+    _define_compiler_flags(values)
     return values
+
+
+def _define_compiler_flags(values: flags.FlagValues) -> None:
+    """Those that are edgetpu_compiler's own, but for -a."""
+    flags.DEFINE_integer(
+        "min_runtime_version",
+        None,
+        "Oldest runtime of libedgetpu that is to load the file, 10 to 14 (-m); "
+        "14 if not given.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "num_segments",
+        None,
+        "Cut each model into so many files, for as many Edge TPUs in a row "
+        "(-n).",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "intermediate_tensors",
+        [],
+        "End the Edge TPU's part at these tensors, parted by commas (-i).",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "search_delegate",
+        False,
+        "Where it does not compile, try again with ever smaller parts for the "
+        "Edge TPU (-d).",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "delegate_search_step",
+        None,
+        "Operators that each of these tries leaves out (-k); 1 if not given.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "timeout_seconds",
+        None,
+        "Time for one try (-t); 180 if not given.",
+        flag_values=values,
+    )

@@ -40,15 +40,23 @@ def open_model(path: str) -> Model:
         GraphError: It holds something else.
     """
     try:
-        content = Path(path).read_bytes()
+        return read_model(read_content(path))
+    except GraphError as error:
+        raise GraphError(f"{path}: {error}") from error
+
+
+def read_content(path: str) -> bytes:
+    """Reads the bytes of a file.
+
+    Raises:
+        InputError: There is none that can be read.
+    """
+    try:
+        return Path(path).read_bytes()
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error.strerror}; give a .tflite file"
         ) from error
-    try:
-        return read_model(content)
-    except GraphError as error:
-        raise GraphError(f"{path}: {error}") from error
 
 
 def read_graph(content: bytes) -> Graph:

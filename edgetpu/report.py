@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from edgetpu.compiler_log import CompilerLog
+from edgetpu.compile_files import CompiledFile
 from edgetpu.verify import Comparison
 from efficientnet_tf.data.cut import CropRule, ResizeKernel
 from efficientnet_tf.networks.stages import NormalizationName
@@ -27,23 +27,6 @@ class Port:
     shape: tuple[int, ...]
     scale: float
     zero_point: int
-
-
-@dataclass(frozen=True)
-class CompiledFile:
-    """What edgetpu_compiler made.
-
-    Attributes:
-        file: Its name in the folder.
-        bytes: Its size.
-        output: Name of the file with all that the compiler printed.
-        log: The figures in that.
-    """
-
-    file: str
-    bytes: int
-    output: str
-    log: CompilerLog
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What `show` and `forecast` found, for people."""
+"""What `show`, `forecast` and `compile` found, for people."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import groupby
 
 from rich.table import Table
 
+from edgetpu.compile_files import CompiledFile, CompileReport
 from edgetpu.compiler_log import MAPPED
 from edgetpu.forecast import Forecast, OperatorForecast
 from edgetpu.package import Layer
@@ -50,6 +51,50 @@ def forecast_pages(path: str, found: Forecast) -> Iterator[Table]:
     left = [each for each in found.operators if not each.on_edge_tpu]
     if left and found.compiles:
         yield _left_table(left)
+
+
+def compiled_pages(made: CompileReport) -> Iterator[Table]:
+    """Files from the compiler, then what is worth knowing of all of them."""
+    for file in made.files:
+        yield figures(f"{file.file} in {made.folder}", compiled_rows(file))
+    rows = [
+        (f"try {number}", f"{attempt.operators} operators to the Edge TPU")
+        for number, attempt in enumerate(made.attempts, 1)
+    ]
+    rows += [("note", caution) for caution in made.cautions]
+    if rows:
+        yield figures("besides", rows)
+
+
+def compiled_rows(compiled: CompiledFile) -> Rows:
+    """What the compiler said of a file."""
+    log = compiled.log
+    return [
+        ("Edge TPU file", f"{compiled.file}, {size(compiled.bytes)}"),
+        (
+            "operators",
+            f"{_known(log.on_edge_tpu)} on the Edge TPU, "
+            f"{_known(log.on_cpu)} on the CPU",
+        ),
+        (
+            "parameters",
+            f"{_size_if_known(log.on_chip_used_bytes)} on chip, "
+            f"{_size_if_known(log.off_chip_bytes)} streamed",
+        ),
+        *(
+            (row.operator, f"{row.count} on the CPU: {row.status}")
+            for row in log.rows
+            if row.status != MAPPED
+        ),
+    ]
+
+
+def _known(count: int | None) -> str:
+    return "?" if count is None else str(count)
+
+
+def _size_if_known(count: int | None) -> str:
+    return "?" if count is None else size(count)
 
 
 def _file_rows(shown: Shown) -> Rows:

@@ -31,9 +31,8 @@ def run(program: str, work: Callable[[], None]) -> int:
         work: What to do.
 
     Returns:
-        0 when it went well, 1 where it failed, 2 where the input was wrong,
-        130 where it was interrupted, that of the error where a run was
-        stopped and can go on.
+        0 when it went well, 130 where it was interrupted, else the exit code
+        of the error: 1 where it failed, 2 where the input was wrong.
     """
     _quiet_tensorflow()
     try:
@@ -45,7 +44,7 @@ def run(program: str, work: Callable[[], None]) -> int:
         return 1
     except (InputError, RunError) as error:
         print(f"{program}: {_shown(error)}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
+        return error.exit_code
     except Stopped as stopped:
         print(f"{program}: {_shown(stopped)}", file=sys.stderr)
         return stopped.exit_code

@@ -12,6 +12,8 @@ class InputError(ValueError):
     The command line prints the message as one line and exits with code 2.
     """
 
+    exit_code = 2
+
 
 def near(word: str, options: Iterable[str]) -> str:
     """Words the options near a mistyped word.
@@ -38,6 +40,8 @@ class RunError(RuntimeError):
 
     The command line prints the message as one line and exits with code 1.
     """
+
+    exit_code = 1
 
 
 class Stopped(Exception):

@@ -210,32 +210,47 @@ def coral(shared):
 @pytest.fixture(scope="session")
 def compiled_file(tmp_path_factory) -> Path:
     """A model as the compiler leaves it: one operator, for the Edge TPU."""
+    path = tmp_path_factory.mktemp("compiled") / "model_edgetpu.tflite"
+    path.write_bytes(_one_operator("CUSTOM", "edgetpu-custom-op", "UINT8"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def model() -> bytes:
+    """What the compiler takes: one operator, int8."""
+    return _one_operator("RELU", None, "INT8")
+
+
+@pytest.fixture(scope="session")
+def float_model() -> bytes:
+    return _one_operator("RELU", None, "FLOAT32")
+
+
+def _one_operator(name, custom, dtype) -> bytes:
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    def tensor(name, shape):
+    def tensor(name):
         made = schema.TensorT()
-        made.name, made.shape = name, shape
-        made.type, made.buffer = schema.TensorType.UINT8, 0
+        made.name, made.shape = name, [1, 8, 8, 3]
+        made.type, made.buffer = getattr(schema.TensorType, dtype), 0
         return made
 
     operator = schema.OperatorT()
     operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0], [1]
     graph = schema.SubGraphT()
-    graph.tensors = [tensor("pixels", [1, 32, 32, 3]), tensor("scores", [1, 4])]
+    graph.tensors = [tensor("pixels"), tensor("scores")]
     graph.inputs, graph.outputs, graph.operators = [0], [1], [operator]
     code = schema.OperatorCodeT()
-    code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
-    code.builtinCode = schema.BuiltinOperator.CUSTOM
-    code.customCode, code.version = "edgetpu-custom-op", 1
+    code.builtinCode = getattr(schema.BuiltinOperator, name)
+    code.deprecatedBuiltinCode = code.builtinCode
+    code.customCode, code.version = custom, 1
     model = schema.ModelT()
     model.version, model.operatorCodes, model.subgraphs = 3, [code], [graph]
     model.buffers = [schema.BufferT()]
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
-    path = tmp_path_factory.mktemp("compiled") / "model_edgetpu.tflite"
-    path.write_bytes(bytes(builder.Output()))
-    return path
+    return bytes(builder.Output())
 
 
 @pytest.fixture
@@ -243,6 +258,30 @@ def no_compiler(monkeypatch):
     """Google's compiler is not found, even where there is one."""
     monkeypatch.delenv("EDGETPU_COMPILER", raising=False)
     monkeypatch.setenv("PATH", os.defpath)
+
+
+# Takes the flags of version 16.0 and no others, as that does; then the shell
+# knows $models, the last one as $model, and where its file should go.
+STAND_IN = """\
+#!/bin/sh
+echo "$@" >> "$0.arguments"
+out=. segments=0 models= table=no
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -s) table=yes ;;
+    -d | -a) ;;
+    -o) out=$2; shift ;;
+    -n) segments=$2; shift ;;
+    -m | -i | -k | -t) shift ;;
+    -*) echo "Invalid option: $1"; exit 1 ;;
+    *) models="$models $1"; model=$1 ;;
+  esac
+  shift
+done
+test $table = yes || exit 9
+stem=$(basename "$model" .tflite)
+written="$out/${stem}_edgetpu.tflite"
+"""
 
 
 @pytest.fixture
@@ -254,12 +293,7 @@ def stand_in(tmp_path, monkeypatch):
         said = tmp_path / f"{name}.txt"
         said.write_text(prints)
         program = tmp_path / name
-        program.write_text(
-            "#!/bin/sh\n"
-            'test "$1" = -s && test "$2" = -o || exit 9\n'
-            'written="$3/$(basename "$4" .tflite)_edgetpu.tflite"\n'
-            f"cat '{said}'\n{then}\n"
-        )
+        program.write_text(f"{STAND_IN}cat '{said}'\n{then}\n")
         program.chmod(0o755)
         return str(program)
 

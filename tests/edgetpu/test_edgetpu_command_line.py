@@ -147,6 +147,7 @@ def test_help(arguments, capsys):
     [
         ("export", ("--model_dir=", "--compiler=", "export.json", "x86-64")),
         ("forecast", ("--require=", "on_edge_tpu", "latency_ms", "16.0")),
+        ("compile", ("--compiler=", "docker run", "code is 3", "cautions")),
         ("show", ("--tensors", "runtime", "quantization", "streamed")),
     ],
 )
