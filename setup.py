@@ -28,8 +28,8 @@ BASE = [
     "rich>=13,<16",
 ]
 
-# Runs .tflite files; brings no TensorFlow, Keras or SciPy.
-EDGE = ["ai-edge-litert>=2.1,<3"]
+# Runs .tflite files and opens them; brings no TensorFlow, Keras or SciPy.
+EDGE = ["ai-edge-litert>=2.1,<3", "flatbuffers>=24.3.25,<26"]
 
 # What every host that trains has besides a TensorFlow.
 TRAIN = [

@@ -14,12 +14,13 @@ from edgetpu.calibrate import calibration_images
 from edgetpu.compile_files import CompiledFile
 from edgetpu.compiler import Compilation, CompileError, compile_models
 from edgetpu.find_compiler import find_compiler, how_to_compile
+from edgetpu.forecast import forecast
 from edgetpu.graph import Graph
 from edgetpu.quantize import quantize
-from edgetpu.reader import read_graph
+from edgetpu.reader import read_model
 from edgetpu.report import ExportReport, Port
 from edgetpu.samples import picked_examples
-from edgetpu.verify import Comparison, compare, structural_problems
+from edgetpu.verify import Comparison, compare
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError, RunError
@@ -73,7 +74,8 @@ def export(
     write_text(
         files.path(LABELS), "".join(f"{label}\n" for label in trained.labels)
     )
-    problems = structural_problems(content, pixels=trained.network.pixels)
+    model = read_model(content)
+    problems = forecast(model).problems
     comparison = _compared(trained, dataset, content, verify_images, first)
     compiled, failure = None, None
     if program and not problems:
@@ -95,10 +97,10 @@ def export(
         classes=trained.network.classes,
         file=files.int8,
         bytes=len(content),
-        **_described(read_graph(content)),
+        **_described(model.main),
         calibration_images=calibrated,
         comparison=comparison,
-        problems=tuple(problems),
+        problems=problems,
         compiled=compiled,
         not_compiled=None
         if compiled
@@ -226,7 +228,7 @@ def _described(graph: Graph) -> dict[str, Any]:
 
 
 def _reason(
-    path: str, problems: list[str], failure: CompileError | None
+    path: str, problems: tuple[str, ...], failure: CompileError | None
 ) -> str:
     if problems:
         return f"not tried: {problems[0]}"

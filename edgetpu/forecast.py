@@ -65,6 +65,20 @@ class Forecast:
         """Whether every operator would be on the Edge TPU."""
         return all(operator.on_edge_tpu for operator in self.operators)
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why it would not run whole on the Edge TPU, each reason once."""
+        said = {
+            f"operator {operator.name}: {operator.reason}": None
+            for operator in self.operators
+            if not operator.on_edge_tpu
+        }
+        refused = (
+            f"{failure.message} {failure.cause}; {failure.cure}"
+            for failure in self.failures
+        )
+        return tuple(refused) or tuple(said)
+
     def to_dict(self) -> dict[str, Any]:
         """The forecast as plain values, for JSON."""
         plain = dataclasses.asdict(self)

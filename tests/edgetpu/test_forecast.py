@@ -12,7 +12,7 @@ from edgetpu import rules
 from edgetpu.compiler_log import MAPPED
 from edgetpu.forecast import forecast
 from edgetpu.package import read_package
-from edgetpu.reader import open_model
+from edgetpu.reader import open_model, read_model
 from efficientnet_tf.errors import InputError
 
 MAP = (1, 8, 8, 16)
@@ -563,6 +563,23 @@ def test_what_the_compiler_refuses(name):
     assert all(failure.cure for failure in found.failures)
     assert not any(each.on_edge_tpu for each in found.operators)
     assert found.memory.parameter_bytes == 0
+
+
+def test_nothing_is_wrong_with_our_files(each):
+    found = forecast(read_model(each.content))
+    assert found.problems == ()
+    assert not any("size open" in caution for caution in found.cautions)
+
+
+def test_problems_are_told_once():
+    # Two that the Edge TPU does not know, and what comes after them.
+    model = chain("RELU", "HARD_SWISH", "HARD_SWISH", "RELU")
+    problems = forecast(model).problems
+    assert len(problems) == 2
+    assert problems[0].startswith("operator HARD_SWISH: Operation not support")
+    assert problems[1].startswith("operator RELU: More than one subgraph")
+    (refused,) = forecast(FAILING["float"][0]).problems
+    assert refused.startswith("Model not quantized no operator works on int8")
 
 
 def test_a_batch_left_open_is_told_and_not_refused():
