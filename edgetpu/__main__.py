@@ -3,6 +3,7 @@ r"""A network on Coral's Edge TPU: made, compiled, looked at, foretold.
 usage: python -m edgetpu VERB [FILE] [FLAGS]
 
   export          from a trained network to an int8 file, compiled if it can be
+  quantize        from a trained network to an int8 file, and no further
   forecast FILE   which operators of a .tflite would run on the Edge TPU, which
                   not and why, what memory and time it would take
   compile FILE    runs Google's compiler, and says what it made, or why not
@@ -81,6 +82,31 @@ far they are off. With --json:
 
 A forecast is an answer, good or bad, and the exit code is 0; --require makes
 it 1 where the file would not compile, or not run whole on the Edge TPU.
+"""
+
+QUANTIZE_HELP = """\
+python -m edgetpu quantize --model=PATH [--calibration=PATH] [--out=DIR]
+
+Makes an int8 file of a network: batch 1, static shapes, every tensor int8 or
+uint8, convolutions with a scale per channel and dense layers with one, which
+old runtimes need. PATH of the model is a model directory of `main.py train` or
+`main.py import`, or a .keras file of `main.py export`, of which the usual crop,
+kernel and normalization are taken: say others by --set.
+
+Calibration images go through the evaluation's preprocessing; they are taken
+evenly over the records, and as many of each class as there are. An all-black
+and an all-white one are added, so that the input takes raw pixels (scale 1/128,
+zero point 127; int8: -1). Same network and images, same bytes.
+
+Before the conversion, which may take minutes, you are told what the Edge TPU
+would make of the network; then what it would make of the file.
+
+DIR, RUN/export or the folder of the .keras file if not given, gets
+  NAME_int8.tflite            probabilities
+  NAME_logits_int8.tflite     with --head=logits
+  NAME_embedding_int8.tflite  with --head=embedding: the pooled features
+  NAME_int8_int8io.tflite     with --inference_type=int8
+  labels.txt                  names of the classes, if the model has them
 """
 
 COMPILE_HELP = """\
@@ -207,6 +233,30 @@ def _forecast(values: flags.FlagValues, path: str) -> None:
         raise RunError(f"{path} would not run whole on the Edge TPU")
 
 
+def _quantize(values: flags.FlagValues) -> None:
+    if not values.model:
+        raise InputError(
+            "--model is missing; give a model directory or a .keras file"
+        )
+    from edgetpu import tables
+    from edgetpu.quantize_files import quantize_files
+    from edgetpu.source import default_out, load_source
+
+    source = load_source(
+        values.model, checkpoint=values.checkpoint, settings=values.set
+    )
+    report = quantize_files(
+        source,
+        source.open_data(values.calibration),
+        values.out or default_out(values.model),
+        images=values.calibration_images
+        or source.config.export.calibration_images,
+        head=values.head,
+        inference_type=values.inference_type,
+    )
+    _print(values, report.to_dict(), tables.quantized_pages(report))
+
+
 def _compile(values: flags.FlagValues, *paths: str) -> None:
     from edgetpu import tables
     from edgetpu.compile_files import compile_files, failed
@@ -290,11 +340,7 @@ def _export_table(report: ExportReport, out: str) -> Table:
     compared = report.comparison
     rows = [
         ("int8 file", f"{report.file}, {tables.size(report.bytes)}"),
-        (
-            "input",
-            f"raw pixels, uint8 {list(report.input.shape)}, "
-            f"scale {report.input.scale}, zero point {report.input.zero_point}",
-        ),
+        ("input", f"raw pixels, {tables.port(report.input)}"),
         ("top-1 float", f"{compared.float_top1:.2%}"),
         ("top-1 int8", f"{compared.int8_top1:.2%}"),
         ("same class", f"{compared.agreement:.2%} of {compared.images} images"),
@@ -312,6 +358,12 @@ VERBS = {
         {"model_dir", "out", "calibration_images", "verify_images"}
         | {"checkpoint", "compiler", "data_dir", "json"},
         EXPORT_HELP,
+    ),
+    "quantize": Verb(
+        _quantize,
+        {"calibration", "calibration_images", "checkpoint", "head", "json"}
+        | {"inference_type", "model", "out", "set"},
+        QUANTIZE_HELP,
     ),
     "forecast": Verb(
         _forecast,

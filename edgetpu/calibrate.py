@@ -7,11 +7,14 @@ import dataclasses
 import numpy as np
 
 from edgetpu.samples import picked_examples, to_uint8
+from edgetpu.stratify import stratified
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset, Shards
 
 # A few hundred images need not read ImageNet's 140 GB.
 MOST_FILES = 64
+# How many images are looked at for each that is picked.
+POOL = 4
 
 
 def calibration_images(
@@ -24,9 +27,10 @@ def calibration_images(
     1/128 and zero point 127 and the file takes raw pixels.
 
     Args:
-        dataset: Whose training split to pick from, evenly: over the records
-            where it has at most `MOST_FILES` files, else over those of that
-            many files.
+        dataset: Whose training split to pick from: out of `POOL` times as many
+            images, evenly spread over the records where it has at most
+            `MOST_FILES` files, else over those of that many files, equally
+            many of each class.
         images: How many to pick; the whole split where it has fewer.
         cut: How images are cut.
 
@@ -34,9 +38,13 @@ def calibration_images(
         uint8 `[picked + 2, pixels, pixels, 3]`, the same each time.
     """
     examples = picked_examples(
-        _some_files(dataset, images), "train", images=images, cut=cut
+        _some_files(dataset, images), "train", images=POOL * images, cut=cut
     )
-    picked = [to_uint8(image) for image, _ in examples.as_numpy_iterator()]
+    pool = (
+        (to_uint8(image), label)
+        for image, label in examples.as_numpy_iterator()
+    )
+    picked = stratified(pool, images)
     black = np.zeros((cut.pixels, cut.pixels, 3), np.uint8)
     return np.stack([*picked, black, np.full_like(black, 255)])
 

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
@@ -15,10 +14,10 @@ from edgetpu.compile_files import CompiledFile
 from edgetpu.compiler import Compilation, CompileError, compile_models
 from edgetpu.find_compiler import find_compiler, how_to_compile
 from edgetpu.forecast import forecast
-from edgetpu.graph import Graph
 from edgetpu.quantize import quantize
+from edgetpu.quantize_files import file_name, port
 from edgetpu.reader import read_model
-from edgetpu.report import ExportReport, Port
+from edgetpu.report import ExportReport
 from edgetpu.samples import picked_examples
 from edgetpu.verify import Comparison, compare
 from efficientnet_tf.data.dataset import RecordDataset
@@ -66,7 +65,8 @@ def export(
     first = _check(trained, dataset, calibration_images, verify_images)
     program = find_compiler(compiler)
     make_folder(out, "--out")
-    files = _Files(out, f"{trained.network.name}_int8")
+    int8 = file_name(trained.network.name, "softmax", "uint8")
+    files = _Files(out, int8.removesuffix(".tflite"))
     files.remove_compiled()
 
     content, calibrated = _quantized(trained, dataset, calibration_images)
@@ -97,7 +97,9 @@ def export(
         classes=trained.network.classes,
         file=files.int8,
         bytes=len(content),
-        **_described(model.main),
+        input=port(model.main, model.main.inputs),
+        output=port(model.main, model.main.outputs),
+        operators=model.main.counts(),
         calibration_images=calibrated,
         comparison=comparison,
         problems=problems,
@@ -215,16 +217,6 @@ def _compared(
     )
     examples = examples.map(lambda image, label: (image, label + first_logit))
     return compare(trained.network, trained.model, content, examples)
-
-
-def _described(graph: Graph) -> dict[str, Any]:
-    ports = {}
-    for name, places in (("input", graph.inputs), ("output", graph.outputs)):
-        tensor = graph.tensors[places[0]]
-        ports[name] = Port(
-            tensor.dtype, tensor.shape, tensor.scale[0], tensor.zero_point[0]
-        )
-    return {**ports, "operators": graph.counts()}
 
 
 def _reason(

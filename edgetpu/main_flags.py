@@ -82,6 +82,7 @@ def define_flags() -> flags.FlagValues:
         flag_values=values,
     )
     _define_compiler_flags(values)
+    _define_quantize_flags(values)
     return values
 
 
@@ -124,5 +125,45 @@ def _define_compiler_flags(values: flags.FlagValues) -> None:
         "timeout_seconds",
         None,
         "Time for one try (-t); 180 if not given.",
+        flag_values=values,
+    )
+
+
+def _define_quantize_flags(values: flags.FlagValues) -> None:
+    """Those of `quantize`."""
+    flags.DEFINE_string(
+        "model",
+        None,
+        "What to quantise: a model directory, or a .keras file.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "calibration",
+        None,
+        "Images that set the int8 ranges, as --data_dir of main.py has them; "
+        "those of the run if not given.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "head",
+        "softmax",
+        ["softmax", "logits", "embedding"],
+        "What the file gives: probabilities, logits, or the pooled features, "
+        "as for training on the device.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "inference_type",
+        "uint8",
+        ["uint8", "int8"],
+        "Type of input and output: uint8 takes raw pixels, int8 pixels less "
+        "128.",
+        flag_values=values,
+    )
+    flags.DEFINE_multi_string(
+        "set",
+        [],
+        "SECTION.FIELD=VALUE of the config, for each field in a flag of its "
+        "own: such as data.normalization=imagenet.",
         flag_values=values,
     )

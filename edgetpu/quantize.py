@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import Literal
 
 import keras
 import numpy as np
@@ -21,21 +22,41 @@ from efficientnet_tf.networks.families import CENTERED
 # scale 1/128 and zero point 127 that stands for x is the pixel itself.
 INPUT = CENTERED
 INPUT_SCALE = 1 / 128
-INPUT_ZERO_POINT = 127
+# Of int8 it stands for the pixel less 128.
+INPUT_ZERO_POINTS = {"uint8": 127, "int8": -1}
+
+# The layer of a network that gives the features.
+POOLED = "avg_pool"
+
+# What a file gives: probabilities, what they are the softmax of, or the pooled
+# features, as for training on the device.
+Head = Literal["softmax", "logits", "embedding"]
+# What goes in and comes out. int8 spares the Edge TPU two QUANTIZE.
+InferenceType = Literal["uint8", "int8"]
 
 
-def quantize(network: Network, model: keras.Model, images: np.ndarray) -> bytes:
+def quantize(
+    network: Network,
+    model: keras.Model,
+    images: np.ndarray,
+    *,
+    head: Head = "softmax",
+    inference_type: InferenceType = "uint8",
+) -> bytes:
     """Converts a network to full-integer TensorFlow Lite.
 
-    The file takes raw pixels, uint8 `[1, pixels, pixels, 3]`, and gives the
-    softmax, uint8 `[1, classes]` with scale 1/256. The same network and images
-    give the same bytes.
+    The file takes `[1, pixels, pixels, 3]`: raw pixels as uint8, or pixels
+    less 128 as int8. It gives, in the same type, `[1, classes]` of the softmax
+    with scale 1/256 or of the logits, or the `[1, features]` that the
+    classifier sees. The same network and images give the same bytes.
 
     Args:
         network: What the model was built from.
         model: Normalised images -> logits, as `build_network` makes it.
         images: uint8 `[n, pixels, pixels, 3]`, with an all-0 and an all-255
             image among them: see `calibration_images`.
+        head: What the file gives.
+        inference_type: Of its input and output.
 
     Returns:
         The content of a `.tflite` file.
@@ -44,10 +65,10 @@ def quantize(network: Network, model: keras.Model, images: np.ndarray) -> bytes:
         InputError: The network has no classes, or the images another size.
         RunError: The input's quantisation does not allow raw pixels.
     """
-    if not network.classes:
+    if not network.classes and head != "embedding":
         raise InputError(
             f"classes 0: {network.name} without a classifier has no scores to "
-            "export; give it classes"
+            "export; give it classes, or take the head embedding"
         )
     side = network.pixels
     if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):
@@ -64,37 +85,40 @@ def quantize(network: Network, model: keras.Model, images: np.ndarray) -> bytes:
         # It asks for statistics although it measures them by itself.
         warnings.filterwarnings("ignore", "Statistics for quantized inputs")
         converter = tf.lite.TFLiteConverter.from_keras_model(
-            device_model(network, model)
+            device_model(network, model, head)
         )
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = calibration
         converter.target_spec.supported_ops = [
             tf.lite.OpsSet.TFLITE_BUILTINS_INT8
         ]
-        converter.inference_input_type = tf.uint8
-        converter.inference_output_type = tf.uint8
+        converter.inference_input_type = tf.as_dtype(inference_type)
+        converter.inference_output_type = tf.as_dtype(inference_type)
         # Runtimes before TensorFlow Lite 2.10, Coral's own 2.5 among them,
         # silently compute garbage where a dense layer has a scale per channel.
         converter._experimental_disable_per_channel_quantization_for_dense_layers = (  # noqa: E501
             True
         )
         content: bytes = converter.convert()
-    _check_input(content)
+    _check_input(content, inference_type)
     return content
 
 
-def device_model(network: Network, model: keras.Model) -> keras.Model:
+def device_model(
+    network: Network, model: keras.Model, head: Head = "softmax"
+) -> keras.Model:
     """Rebuilds a network as it goes to the device.
 
     Args:
         network: What the model was built from.
         model: Normalised images -> logits.
+        head: What it is to give.
 
     Returns:
         A float32 model of a batch of one, whose every shape is static:
-        x = (pixel - 127) / 128, `[1, pixels, pixels, 3]` -> softmax
-        `[1, classes]`. Its name and its layers' are fixed: they end up in the
-        file.
+        x = (pixel - 127) / 128, `[1, pixels, pixels, 3]` -> softmax or logits
+        `[1, classes]`, or `[1, features]`. Its name and its layers' are fixed:
+        they end up in the file.
     """
     inner = build_network(network, batch_size=1, dtype="float32")
     _copy_weights(model, inner)
@@ -103,8 +127,15 @@ def device_model(network: Network, model: keras.Model) -> keras.Model:
     x = inputs
     if network.normalization != INPUT:
         x = _renormalize(x, network.normalization)
-    scores = keras.layers.Softmax(dtype="float32", name="scores")(inner(x))
-    return keras.Model(inputs, scores, name=f"{network.name}-device")
+    outputs = _features(inner)(x) if head == "embedding" else inner(x)
+    if head == "softmax":
+        outputs = keras.layers.Softmax(dtype="float32", name="scores")(outputs)
+    return keras.Model(inputs, outputs, name=f"{network.name}-device")
+
+
+def _features(model: keras.Model) -> keras.Model:
+    pooled = model.get_layer(POOLED).output
+    return keras.Model(model.input, pooled, name=model.name)
 
 
 def _renormalize(
@@ -142,13 +173,15 @@ def _copy_weights(source: keras.Model, target: keras.Model) -> None:
         variable.assign(keras.ops.cast(values[variable.path], "float32"))
 
 
-def _check_input(content: bytes) -> None:
+def _check_input(content: bytes, inference_type: InferenceType) -> None:
     graph = read_graph(content)
     tensor = graph.tensors[graph.inputs[0]]
     found = (tensor.dtype, tensor.scale, tensor.zero_point)
-    if found != ("uint8", (INPUT_SCALE,), (INPUT_ZERO_POINT,)):
+    zero_point = INPUT_ZERO_POINTS[inference_type]
+    if found != (inference_type, (INPUT_SCALE,), (zero_point,)):
         raise RunError(
             f"the input came out as {tensor.dtype}, scale {tensor.scale}, "
-            f"zero point {tensor.zero_point}, not uint8, scale 1/128, zero "
-            "point 127: calibrate with an all-0 and an all-255 image"
+            f"zero point {tensor.zero_point}, not {inference_type}, scale "
+            f"1/128, zero point {zero_point}: calibrate with an all-0 and an "
+            "all-255 image"
         )

@@ -1,10 +1,11 @@
-"""What `show`, `forecast` and `compile` found, for people."""
+"""What `show`, `forecast`, `quantize` and `compile` found, for people."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -14,6 +15,10 @@ from edgetpu.forecast import Forecast, OperatorForecast
 from edgetpu.package import Layer
 from edgetpu.show import EdgeTpuPart, Shown, ShownGraph, ShownTensor
 from efficientnet_tf.report import Rows, figures
+
+if TYPE_CHECKING:
+    from edgetpu.quantize_files import QuantizeReport
+    from edgetpu.report import Port
 
 
 def size(count: int) -> str:
@@ -51,6 +56,32 @@ def forecast_pages(path: str, found: Forecast) -> Iterator[Table]:
     left = [each for each in found.operators if not each.on_edge_tpu]
     if left and found.compiles:
         yield _left_table(left)
+
+
+def quantized_pages(made: QuantizeReport) -> Iterator[Table]:
+    """An int8 file and what is forecast of it."""
+    total = sum(made.operators.values())
+    rows = [
+        ("int8 file", f"{made.file}, {size(made.bytes)}"),
+        ("input", port(made.input)),
+        ("output", f"{made.head}, {port(made.output)}"),
+        (
+            "calibrated with",
+            f"{made.calibration_images} images of {made.calibration}",
+        ),
+        ("on the Edge TPU", f"{made.on_edge_tpu} of {total} operators"),
+    ]
+    rows += [("problem", problem) for problem in made.problems]
+    rows += [("note", caution) for caution in made.cautions]
+    yield figures(made.network, rows)
+
+
+def port(taken: Port) -> str:
+    """An input or output."""
+    return (
+        f"{taken.dtype} {list(taken.shape)}, scale {taken.scale:.7g}, zero "
+        f"point {taken.zero_point}"
+    )
 
 
 def compiled_pages(made: CompileReport) -> Iterator[Table]:

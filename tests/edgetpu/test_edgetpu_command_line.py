@@ -102,7 +102,7 @@ def test_command_line_of_a_failing_compiler(run_dir, stand_in, capfd):
         (["export"], "--model_dir is missing"),
         (
             ["export", "--model_dri=x"],
-            "unknown flag --model_dri: did you mean model_dir?",
+            "unknown flag --model_dri: did you mean model_dir, model?",
         ),
         (
             ["export", "--model_dir=x", "--verify_images=0"],
@@ -147,6 +147,7 @@ def test_help(arguments, capsys):
     [
         ("export", ("--model_dir=", "--compiler=", "export.json", "x86-64")),
         ("forecast", ("--require=", "on_edge_tpu", "latency_ms", "16.0")),
+        ("quantize", ("--head=", "--set=", "embedding", "zero point 127")),
         ("compile", ("--compiler=", "docker run", "code is 3", "cautions")),
         ("show", ("--tensors", "runtime", "quantization", "streamed")),
     ],

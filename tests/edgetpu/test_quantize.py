@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -50,6 +51,66 @@ def test_raw_pixels_give_what_the_float_network_gives(each, pictures):
     assert np.mean(truth.argmax(-1) == labels) > 0.9
     assert np.mean(truth.argmax(-1) == found.argmax(-1)) > 0.9
     assert np.abs(truth - found).mean() < 0.01
+
+
+def real(values, details):
+    scale, zero_point = details["quantization"]
+    return (values.astype(np.float64) - zero_point) * scale
+
+
+@pytest.mark.parametrize("head", ["logits", "embedding"])
+def test_heads_give_what_the_float_network_has_there(
+    lite, pictures, with_extremes, head
+):
+    images, _ = pictures(24, seed=1)
+    content = quantize(
+        lite.network, lite.model, with_extremes(images), head=head
+    )
+    counts = read_graph(content).counts()
+    assert "SOFTMAX" not in counts
+    assert counts.get("FULLY_CONNECTED", 0) == (head == "logits")
+
+    layer = {"logits": "predictions", "embedding": "avg_pool"}[head]
+    part = keras.Model(lite.model.input, lite.model.get_layer(layer).output)
+    new, _ = pictures(16, seed=5)
+    truth = part((new.astype(np.float32) - 127) / 128).numpy()
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    (taken,) = interpreter.get_input_details()
+    (given,) = interpreter.get_output_details()
+    assert given["dtype"] == np.uint8
+    assert tuple(given["shape"]) == (1, truth.shape[1])
+    found = []
+    for image in new:
+        interpreter.set_tensor(taken["index"], image[np.newaxis])
+        interpreter.invoke()
+        found.append(real(interpreter.get_tensor(given["index"])[0], given))
+    error = np.stack(found) - truth
+    assert np.sqrt(np.mean(error**2)) < 0.1 * truth.std()
+
+
+def test_int8_takes_pixels_less_128(lite, pictures, with_extremes):
+    images, _ = pictures(24, seed=1)
+    content = quantize(
+        lite.network, lite.model, with_extremes(images), inference_type="int8"
+    )
+    graph = read_graph(content)
+    assert "QUANTIZE" not in graph.counts()
+    tensor = graph.tensors[graph.inputs[0]]
+    assert (tensor.dtype, tensor.scale) == ("int8", (1 / 128,))
+    assert tensor.zero_point == (-1,)
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    (taken,) = interpreter.get_input_details()
+    (given,) = interpreter.get_output_details()
+    new, _ = pictures(16, seed=5)
+    truth = float_scores(lite, new)
+    for image, scores in zip(new, truth, strict=True):
+        signed = (image.astype(np.int16) - 128).astype(np.int8)
+        interpreter.set_tensor(taken["index"], signed[np.newaxis])
+        interpreter.invoke()
+        found = real(interpreter.get_tensor(given["index"])[0], given)
+        assert np.abs(found - scores).max() < 0.2
 
 
 def test_device_model_is_the_network_up_to_rounding(each, pictures):

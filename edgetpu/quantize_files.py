@@ -1,0 +1,153 @@
+"""The verb `quantize`: from a trained network to an int8 file."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from edgetpu.blueprint import blueprint
+from edgetpu.calibrate import calibration_images
+from edgetpu.forecast import forecast
+from edgetpu.graph import Graph
+from edgetpu.quantize import Head, InferenceType, quantize
+from edgetpu.reader import read_model
+from edgetpu.report import Port
+from edgetpu.source import Source
+from efficientnet_tf.data.dataset import RecordDataset
+from efficientnet_tf.data.manifest import LABELS
+from efficientnet_tf.errors import InputError
+from efficientnet_tf.files import make_folder, replacing, write_text
+
+
+@dataclass(frozen=True)
+class QuantizeReport:
+    """What was made of a network.
+
+    Attributes:
+        network: Name of the variant.
+        head: What the file gives.
+        file: Its path.
+        bytes: Its size.
+        input: It takes (pixel - 127) / 128.
+        output: What the head gives.
+        operators: How often each operator occurs.
+        calibration: Where the images came from.
+        calibration_images: How many set the int8 ranges, an all-0 and an
+            all-255 image not counted.
+        compiles: Whether edgetpu_compiler 16.0 would make a file, by forecast.
+        on_edge_tpu: Operators that would run on the Edge TPU.
+        problems: Why not all of them would.
+        cautions: What else is worth knowing.
+    """
+
+    network: str
+    head: Head
+    file: str
+    bytes: int
+    input: Port
+    output: Port
+    operators: dict[str, int]
+    calibration: str
+    calibration_images: int
+    compiles: bool
+    on_edge_tpu: int
+    problems: tuple[str, ...]
+    cautions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def quantize_files(
+    source: Source,
+    dataset: RecordDataset,
+    out: str,
+    *,
+    images: int,
+    head: Head = "softmax",
+    inference_type: InferenceType = "uint8",
+) -> QuantizeReport:
+    """Quantises a network to a file, after a look at what is ahead.
+
+    Writes `NAME_int8.tflite`, with the head and "int8io" in its name where
+    they are not the usual ones, and `labels.txt` where the classes are known.
+
+    Args:
+        source: What to quantise.
+        dataset: Calibrates with its training split.
+        out: A folder, local or gs://; made where it is missing.
+        images: How many to calibrate with, at most.
+        head: What the file gives.
+        inference_type: Of its input and output.
+
+    Raises:
+        InputError: An argument does not fit; nothing was written.
+    """
+    if images < 1:
+        raise InputError(f"calibration_images {images} must be at least 1")
+    make_folder(out, "--out")
+    for caution in forecast(blueprint(source.network)).cautions:
+        _say(f"forecast: {caution}")
+    pictures = calibration_images(dataset, images=images, cut=source.cut)
+    count = len(pictures) - 2
+    _say(f"quantising {source.network.name} with {count} training images")
+    content = quantize(
+        source.network,
+        source.model,
+        pictures,
+        head=head,
+        inference_type=inference_type,
+    )
+    path = os.path.join(
+        out, file_name(source.network.name, head, inference_type)
+    )
+    with (
+        replacing(path) as temporary,
+        tf.io.gfile.GFile(temporary, "wb") as file,
+    ):
+        file.write(content)
+    if source.labels and head != "embedding":
+        lines = "".join(f"{label}\n" for label in source.labels)
+        write_text(os.path.join(out, LABELS), lines)
+    model = read_model(content)
+    found = forecast(model)
+    return QuantizeReport(
+        network=source.network.name,
+        head=head,
+        file=path,
+        bytes=len(content),
+        input=port(model.main, model.main.inputs),
+        output=port(model.main, model.main.outputs),
+        operators=model.main.counts(),
+        calibration=dataset.path,
+        calibration_images=count,
+        compiles=found.compiles,
+        on_edge_tpu=sum(each.on_edge_tpu for each in found.operators),
+        problems=found.problems,
+        cautions=found.cautions,
+    )
+
+
+def file_name(name: str, head: Head, inference_type: InferenceType) -> str:
+    """That of the file for a network."""
+    words = [name, "" if head == "softmax" else head, "int8"]
+    words.append("" if inference_type == "uint8" else "int8io")
+    return f"{'_'.join(word for word in words if word)}.tflite"
+
+
+def port(graph: Graph, places: tuple[int, ...]) -> Port:
+    """The only input or output of a quantised graph."""
+    tensor = graph.tensors[places[0]]
+    return Port(
+        tensor.dtype, tensor.shape, tensor.scale[0], tensor.zero_point[0]
+    )
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
