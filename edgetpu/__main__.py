@@ -255,6 +255,11 @@ def _quantize(values: flags.FlagValues) -> None:
         inference_type=values.inference_type,
     )
     _print(values, report.to_dict(), tables.quantized_pages(report))
+    if not report.compiles:
+        raise RunError(
+            f"{report.file} was written, and would not compile: "
+            f"{report.problems[0]}"
+        )
 
 
 def _compile(values: flags.FlagValues, *paths: str) -> None:

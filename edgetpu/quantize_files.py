@@ -91,9 +91,10 @@ def quantize_files(
     """
     if images < 1:
         raise InputError(f"calibration_images {images} must be at least 1")
+    ahead = forecast(blueprint(source.network))
     make_folder(out, "--out")
-    for caution in forecast(blueprint(source.network)).cautions:
-        _say(f"forecast: {caution}")
+    for words in (*ahead.problems, *ahead.cautions):
+        _say(f"forecast: {words}")
     pictures = calibration_images(dataset, images=images, cut=source.cut)
     count = len(pictures) - 2
     _say(f"quantising {source.network.name} with {count} training images")

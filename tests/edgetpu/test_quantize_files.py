@@ -86,6 +86,33 @@ def test_b_networks_are_told_of_before_the_conversion(
     assert os.listdir(tmp_path) == []
 
 
+def test_mixed_kernels_are_refused_before_anything(source, dataset, tmp_path):
+    condconv = network("efficientnet-condconv-b0-4e")
+    with pytest.raises(InputError, match="mixes its kernels.*lite0 to lite4"):
+        quantize_files(
+            dataclasses.replace(source, network=condconv),
+            dataset,
+            str(tmp_path / "out"),
+            images=4,
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_would_not_compile_is_kept_and_told(
+    keras_file, records, converts, tmp_path, capsys, monkeypatch
+):
+    from edgetpu.versions import NEWEST_VERSIONS
+
+    monkeypatch.setitem(NEWEST_VERSIONS, "CONV_2D", 1)
+    arguments = [f"--model={keras_file[0]}", f"--out={tmp_path}"]
+    arguments += [f"--calibration={records}", "--calibration_images=4"]
+    assert command_line.main(["quantize", *arguments]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"{SMALL}_int8.tflite was written, and would not compile" in said
+    assert "opcode 'CONV_2D' version '3'" in said
+    assert os.listdir(tmp_path) == [f"{SMALL}_int8.tflite"]
+
+
 @pytest.mark.parametrize(
     ("head", "inference_type", "name"),
     [
