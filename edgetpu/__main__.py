@@ -267,7 +267,7 @@ def _compile(values: flags.FlagValues, *paths: str) -> None:
     from edgetpu.compile_files import compile_files, failed
     from edgetpu.compiler import CompileError
     from edgetpu.compiler_options import CompilerOptions
-    from edgetpu.find_compiler import find_compiler
+    from edgetpu.find_compiler import CompilerMissing, find_compiler
 
     options = CompilerOptions(
         min_runtime_version=values.min_runtime_version,
@@ -281,7 +281,7 @@ def _compile(values: flags.FlagValues, *paths: str) -> None:
     compiler = find_compiler(values.compiler)
     try:
         made = compile_files(paths, values.out, compiler, options)
-    except CompileError as error:
+    except (CompileError, CompilerMissing) as error:
         if values.json:
             print(json.dumps(failed(error), indent=2, ensure_ascii=False))
         raise

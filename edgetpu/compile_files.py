@@ -130,13 +130,17 @@ def compile_files(
     )
 
 
-def failed(error: CompileError) -> dict[str, Any]:
+def failed(error: CompileError | CompilerMissing) -> dict[str, Any]:
     """A failure as plain values, for JSON."""
+    told = error if isinstance(error, CompileError) else None
     return {
         "files": [],
-        "error": error.reason,
-        "failures": [dataclasses.asdict(known) for known in error.failures],
-        "output": error.output,
+        "error": told.reason if told else str(error),
+        "failures": [
+            dataclasses.asdict(known)
+            for known in (told.failures if told else ())
+        ],
+        "output": told.output if told else "",
     }
 
 

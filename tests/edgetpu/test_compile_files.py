@@ -126,6 +126,13 @@ def test_without_a_compiler(file, capsys, model):
     assert file.read_bytes() == model
 
 
+def test_without_a_compiler_json(file, capsys):
+    code, shown, said = run(capsys, file, "--json")
+    told = json.loads(shown)
+    assert (code, told["files"], told["failures"]) == (3, [], [])
+    assert said == f"edgetpu: {told['error']}\n"
+
+
 def test_a_float_model_is_told_even_without_a_compiler(
     tmp_path, float_model, capsys
 ):
