@@ -20,6 +20,7 @@ from edgetpu.compiler_log import Attempt, CompilerLog
 from edgetpu.compiler_options import CompilerOptions
 from edgetpu.find_compiler import Compiler, CompilerMissing, how_to_compile
 from edgetpu.forecast import Forecast, forecast
+from edgetpu.known_failures import Failure
 from edgetpu.memory import CACHE_BYTES
 from edgetpu.reader import open_model, read_content
 from efficientnet_tf.errors import InputError, RunError
@@ -132,15 +133,15 @@ def compile_files(
 
 def failed(error: CompileError | CompilerMissing) -> dict[str, Any]:
     """A failure as plain values, for JSON."""
-    told = error if isinstance(error, CompileError) else None
+    known: tuple[Failure, ...] = ()
+    output, reason = "", str(error)
+    if isinstance(error, CompileError):
+        output, known, reason = error.output, error.failures, error.reason
     return {
         "files": [],
-        "error": told.reason if told else str(error),
-        "failures": [
-            dataclasses.asdict(known)
-            for known in (told.failures if told else ())
-        ],
-        "output": told.output if told else "",
+        "error": reason,
+        "failures": [dataclasses.asdict(failure) for failure in known],
+        "output": output,
     }
 
 
