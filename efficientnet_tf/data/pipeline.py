@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from efficientnet_tf.data.augmentation.augment import drawn_ops
+from efficientnet_tf.data.augmentation.drawing import drawn_text
 from efficientnet_tf.data.augmentation.recipe import (
     NO_AUGMENTATION,
     Augmentation,
@@ -89,10 +91,8 @@ def training_examples(
         encoded: tf.Tensor,
         label: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        key = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
-        seeds = tf.random.fold_in(key, number)
-        image = training_image(encoded, seeds, cut, crop, augmentation)
-        return image, label
+        key = _image_seed(seed, epoch, number)
+        return training_image(encoded, key, cut, crop, augmentation), label
 
     records = _training_records(
         dataset,
@@ -105,6 +105,34 @@ def training_examples(
     return records.map(
         example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
+
+
+def training_ops(
+    dataset: RecordDataset,
+    *,
+    augmentation: Augmentation,
+    seed: int,
+    places: int,
+    shuffle_bytes: int,
+) -> tf.data.Dataset:
+    """The ops, in words, of the images that `training_examples` gives."""
+
+    def words(epoch: tf.Tensor, number: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+        key = _image_seed(seed, epoch, number)
+        return drawn_text(drawn_ops(key, augmentation))
+
+    if dataset.kind == "fake" or augmentation.policy == "none":
+        return tf.data.Dataset.from_tensors("").repeat()
+    order = _order(dataset, seed, places, shuffle_bytes)
+    return _training_records(
+        dataset, order, start=0, part=0, parts=1, notes=""
+    ).map(words)
+
+
+def _image_seed(seed: int, epoch: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """Integer `[2]`, what all random choices of an image follow from."""
+    key = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
+    return tf.random.fold_in(key, number)
 
 
 def evaluation_examples(
