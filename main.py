@@ -11,6 +11,7 @@ usage: python main.py [VERB] [FLAGS]
   prepare           turn images into TFRecords: of class folders, ImageNet's
                     archives or tensorflow-datasets
   check             read every record of a data set; say what is wrong
+  show              a picture of what a network will see of the images
   describe          print a network as a table, or all networks
   rehearse          what a TPU would make of a training, without a TPU
 
@@ -84,6 +85,7 @@ from efficientnet_tf.training.config import Config, DataConfig
 from efficientnet_tf.training.config_files import load_config, override
 
 DIGITS = Path(__file__).parent / "configs" / "digits.py"
+SHEET = "images.png"
 
 
 def train(given: flags.FlagValues) -> None:
@@ -307,6 +309,14 @@ def check(given: flags.FlagValues) -> None:
         )
 
 
+def show(given: flags.FlagValues) -> None:
+    """Draws what a network will see of the training data."""
+    from efficientnet_tf.show import show
+
+    facts = show(_config(given), given.out or SHEET, images=given.images)
+    _show(given, facts, report.figures(facts["data"], report.rows_of(facts)))
+
+
 def describe(given: flags.FlagValues) -> None:
     """Prints a network, or all of them, without TensorFlow."""
     from efficientnet_tf import describe as tables
@@ -380,6 +390,11 @@ VERBS = {
         | {"data_dir", "validation_labels", "runner", "beam_option"},
     ),
     "check": Verb(check, {"data_dir", "json"}),
+    "show": Verb(
+        show,
+        {"model", "data_dir", "model_dir", "config", "set", "out", "images"}
+        | {"json"},
+    ),
     "describe": Verb(describe, {"model", "config", "set", "json"}),
     "rehearse": Verb(
         rehearse,

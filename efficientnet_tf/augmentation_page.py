@@ -81,6 +81,9 @@ decides, in place of its mean.""",
     "clean": """\
 As PIL computes them, and as the papers describe them. Every op is compared
 with PIL's at every level, and at most one grey level off.""",
+    "fused": """\
+For speed, in float32 without rounding: what moves pixels is put together and
+the crop is sampled once, before all other ops, whatever their order.""",
 }
 
 
@@ -106,20 +109,44 @@ def page() -> str:
 
 def tiles(arithmetic: Arithmetic) -> Iterator[Tile]:
     """The photo itself and what an op makes of it at each level, op by op."""
-    import tensorflow as tf
-
-    from efficientnet_tf.data.augmentation.applying import ARITHMETICS
-
     photo = _photo()
-    for op, function in ((op, ARITHMETICS[arithmetic][op]) for op in OPS):
+    for op in OPS:
         yield Tile(photo, op)
         for level in LEVELS:
             given = argument(op, level, RANDAUGMENT_REACH)
-            changed = function(
-                tf.constant(photo), tf.constant(given), tf.constant(_MIDDLE)
-            )
             said = _number(op, level).removeprefix("±")
-            yield Tile(changed.numpy(), f"level {level}: {said}".rstrip(": "))
+            yield Tile(
+                _changed(photo, op, given, arithmetic),
+                f"level {level}: {said}".rstrip(": "),
+            )
+
+
+def _changed(
+    photo: np.ndarray, op: Op, given: float, arithmetic: Arithmetic
+) -> np.ndarray:
+    """What an op makes of a photo; both uint8 `[pixels, pixels, 3]`."""
+    import tensorflow as tf
+
+    from efficientnet_tf.data.augmentation.applying import ARITHMETICS
+    from efficientnet_tf.data.augmentation.colours import to_bytes
+    from efficientnet_tf.data.augmentation.drawing import NAMES, Drawn
+    from efficientnet_tf.data.augmentation.fused import fused_image
+
+    image, centre = tf.constant(photo), tf.constant(_MIDDLE)
+    if arithmetic != "fused":
+        function = ARITHMETICS[arithmetic][op]
+        return function(image, tf.constant(given), centre).numpy()
+    drawn = Drawn(
+        tf.constant([NAMES.index(op)]), tf.constant([given]), centre[tf.newaxis]
+    )
+    fused = fused_image(
+        image,
+        lambda crop: tf.cast(crop, tf.float32),
+        tf.constant(False),
+        drawn,
+        _PIXELS,
+    )
+    return to_bytes(fused).numpy()
 
 
 def _number(op: Op, level: int) -> str:

@@ -85,7 +85,7 @@ def define_flags() -> flags.FlagValues:
     text(
         "out",
         "prepare, export, evaluate: the folder to write; evaluate without it: "
-        "MODEL_DIR/evaluation/SPLIT.",
+        "MODEL_DIR/evaluation/SPLIT. show: the .png, images.png without it.",
     )
     flags.DEFINE_enum(
         "split",
@@ -107,6 +107,13 @@ def define_flags() -> flags.FlagValues:
         "evaluate --follow: seconds without a new checkpoint after which it "
         "waits no longer; endless if not given.",
         lower_bound=0.0,
+        flag_values=given,
+    )
+    flags.DEFINE_integer(
+        "images",
+        24,
+        "show: how many of the first training images.",
+        lower_bound=1,
         flag_values=given,
     )
     text(

@@ -1,31 +1,44 @@
-"""Streams of images and labels out of TFRecords.
+"""Streams of images and labels out of records of any kind.
 
-The order of training images, their crops and their augmentation follow from
-(seed, epoch, place in the epoch) alone, so that a stream can begin at any image
-without a saved state.
+What comes at a place of a training stream follows from (seed, epoch) and the
+data, and how it is cropped and augmented from (seed, epoch, record): so a
+stream can begin at any place without a saved state, on any number of hosts and
+threads.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
+from efficientnet_tf.data.augmentation.augment import drawn_ops
+from efficientnet_tf.data.augmentation.drawing import drawn_text
 from efficientnet_tf.data.augmentation.recipe import (
     NO_AUGMENTATION,
     Augmentation,
 )
+from efficientnet_tf.data.bad_records import note
 from efficientnet_tf.data.cut import Cut
-from efficientnet_tf.data.dataset import RecordDataset
+from efficientnet_tf.data.fake import fake_images
+from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.data.manifest import Split
+from efficientnet_tf.data.order import Order, host_share, shuffled, stretch
 from efficientnet_tf.data.preprocess import (
     TrainingCrop,
     evaluation_image,
     training_image,
 )
-from efficientnet_tf.data.records import parse_record
+from efficientnet_tf.data.reading import raw_records
+from efficientnet_tf.data.soundness import judged
 
-SHUFFLED_RECORDS = 4096
-FILES_AT_ONCE = 16
-READ_BUFFER_BYTES = 8 << 20
+# Of a window's records: as read, as pictures and as shuffled; and those of the
+# window before or behind.
+COPIES_HELD = 4
+# What may be held for shuffling unless somebody says otherwise.
+SHUFFLE_BYTES = 2 << 30
+# Records that evaluation judges at once.
+EVALUATION_WINDOW = 256
+# What a picture takes where nobody knows: ImageNet's mean.
+PICTURE_BYTES = 115_000
 
 
 def training_examples(
@@ -36,11 +49,20 @@ def training_examples(
     augmentation: Augmentation = NO_AUGMENTATION,
     seed: int,
     start: int = 0,
+    places: int = 1,
     part: int = 0,
     parts: int = 1,
-    block: int = 1,
+    shuffle_bytes: int = SHUFFLE_BYTES,
+    notes: str = "",
 ) -> tf.data.Dataset:
     """Endless augmented images, every record once an epoch.
+
+    The stream comes in batches of places, each put into the order of
+    `rows_of`; every part has an equal share of the rows of every batch.
+
+    A record that cannot be used leaves its place to the next sound one of its
+    lane, cropped anew; in a window without any, to a grey pixel of the class
+    -1.
 
     Args:
         dataset: Where the records are.
@@ -48,61 +70,69 @@ def training_examples(
         crop: What part of a picture they are.
         augmentation: What is done to them.
         seed: Decides order, crops and augmentation.
-        start: Images of the whole stream, all parts together, to leave out.
+        start: Places of the stream to leave out, whole batches.
+        places: Of a batch, a multiple of `parts`.
         part: Which of the parts of the stream this is.
-        parts: Among how many hosts the records are divided.
-        block: How many records in a row go to the same host.
+        parts: Among how many hosts it is divided.
+        shuffle_bytes: What may be held for shuffling, all hosts together.
+        notes: A folder in which records that cannot be used are noted; empty
+            for none.
 
     Returns:
         A data set of (float32 `[pixels, pixels, 3]` on 0..255, int32 label
         from 0).
     """
-    shards = dataset.train
-    first_epoch, skipped = divmod(start, shards.images)
-
-    def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
-        # Of this function's graph alone: the order must not depend on the
-        # global seed, and TensorFlow refuses a computed seed beside a zero.
-        tf.random.set_seed(1)
-        key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        order = tf.random.experimental.stateless_shuffle(
-            tf.constant(shards.files), key
-        )
-        records = tf.data.Dataset.from_tensor_slices(order).interleave(
-            _read,
-            cycle_length=min(FILES_AT_ONCE, len(shards.files)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        shuffle_key = tf.random.stateless_uniform(
-            [], key, minval=None, maxval=None, dtype=tf.int64
-        )
-        records = records.shuffle(
-            min(SHUFFLED_RECORDS, shards.images),
-            seed=shuffle_key,
-            reshuffle_each_iteration=False,
-        )
-        skip = skipped * tf.cast(tf.equal(epoch, first_epoch), tf.int64)
-        places = records.enumerate().skip(skip)
-        return places.map(lambda place, record: (epoch, place, record))
+    if dataset.kind == "fake":
+        return fake_images(dataset, cut)
 
     def example(
-        epoch: tf.Tensor, place: tf.Tensor, record: tf.Tensor
+        epoch: tf.Tensor,
+        number: tf.Tensor,
+        encoded: tf.Tensor,
+        label: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        encoded, label = parse_record(record)
-        key = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
-        image = training_image(
-            encoded, tf.random.fold_in(key, place), cut, crop, augmentation
-        )
-        return image, _class_of(label, dataset)
+        key = _image_seed(seed, epoch, number)
+        return training_image(encoded, key, cut, crop, augmentation), label
 
-    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-    records = epochs.flat_map(epoch_records)
-    if parts > 1:
-        records = records.batch(block).shard(parts, part).unbatch()
+    records = _training_records(
+        dataset,
+        _order(dataset, seed, places, shuffle_bytes),
+        start=start,
+        part=part,
+        parts=parts,
+        notes=notes,
+    )
     return records.map(
         example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
+
+
+def training_ops(
+    dataset: RecordDataset,
+    *,
+    augmentation: Augmentation,
+    seed: int,
+    places: int,
+    shuffle_bytes: int,
+) -> tf.data.Dataset:
+    """The ops, in words, of the images that `training_examples` gives."""
+
+    def words(epoch: tf.Tensor, number: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+        key = _image_seed(seed, epoch, number)
+        return drawn_text(drawn_ops(key, augmentation))
+
+    if dataset.kind == "fake" or augmentation.policy == "none":
+        return tf.data.Dataset.from_tensors("").repeat()
+    order = _order(dataset, seed, places, shuffle_bytes)
+    return _training_records(
+        dataset, order, start=0, part=0, parts=1, notes=""
+    ).map(words)
+
+
+def _image_seed(seed: int, epoch: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """Integer `[2]`, what all random choices of an image follow from."""
+    key = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
+    return tf.random.fold_in(key, number)
 
 
 def evaluation_examples(
@@ -112,6 +142,7 @@ def evaluation_examples(
     cut: Cut,
     part: int = 0,
     parts: int = 1,
+    stride: int = 1,
 ) -> tf.data.Dataset:
     """Every record once, in order, its centre cut out.
 
@@ -120,45 +151,154 @@ def evaluation_examples(
         split: Which of them.
         cut: How images are cut.
         part: Which of the parts of the split this is.
-        parts: Among how many hosts the records are divided.
+        parts: Among how many hosts the records are divided, in a row.
+        stride: Of which only every so many-th is given.
 
     Returns:
         A data set of (float32 `[pixels, pixels, 3]` on 0..255, int32 label
-        from 0).
+        from 0). A record that cannot be used is grey and has the label -1.
     """
-    shards = {"train": dataset.train, "validation": dataset.validation}[split]
+    shards = dataset.split(split)
+    first = shards.images * part // parts
+    last = shards.images * (part + 1) // parts
+    if dataset.kind == "fake":
+        images = fake_images(dataset, cut).take(last - first)
+        return images.shard(stride, 0)
+    files, begins, counts = shards.stretch(first, last)
 
-    def example(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        encoded, label = parse_record(record)
-        return evaluation_image(encoded, cut), _class_of(label, dataset)
+    def judge(
+        _: tf.Tensor, raws: tuple[tf.Tensor, ...]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        places, encoded, labels = judged(dataset, raws)
+        wanted = tf.range(places[-1])
+        found = tf.searchsorted(places, wanted)
+        sound = tf.equal(tf.gather(places, found), wanted)
+        chosen = tf.where(sound, found, tf.size(places) - 1)
+        return tf.gather(encoded, chosen), tf.gather(labels, chosen)
+
+    raws = raw_records(dataset, shards, files, begins, counts)
+    records = (
+        raws.shard(stride, 0)
+        .batch(EVALUATION_WINDOW)
+        .map(judge, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .unbatch()
+    )
+    return records.map(
+        lambda encoded, label: (evaluation_image(encoded, cut), label),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def _order(
+    dataset: RecordDataset, seed: int, places: int, shuffle_bytes: int
+) -> Order:
+    shards = dataset.train
+    mean = shards.bytes // shards.images or PICTURE_BYTES
+    most = shuffle_bytes // (mean * COPIES_HELD)
+    return Order(shards.counts, seed, places, most)
+
+
+def _training_records(
+    dataset: RecordDataset,
+    order: Order,
+    *,
+    start: int,
+    part: int,
+    parts: int,
+    notes: str,
+) -> tf.data.Dataset:
+    """Epoch, number, JPEG and label of each of a host's rows."""
+    share = host_share(order, part, parts)
+    first_window = start // order.window
+    done = start % order.window // parts
+    size = len(share.lanes) * (order.window // order.lanes)
+
+    def finished(
+        after: tf.Tensor,
+        batch: tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]],
+    ) -> tuple[tf.Tensor, ...]:
+        # From the order of places to lane by lane.
+        epochs, numbers, raws = tf.nest.map_structure(
+            lambda values: _by_lane(values, len(share.lanes)), batch
+        )
+        places, encoded, labels = judged(dataset, raws)
+        if notes:
+            note(notes, numbers, places[:-1])
+        stands_in = _stand_ins(places, order.window // order.lanes)
+        chosen = shuffled(order, share, first_window + after, epochs)
+        skip = tf.where(after > 0, 0, done)
+        rows = tf.constant(share.rows)[skip:]
+        chosen, epochs = tf.gather(chosen, rows), tf.gather(epochs, rows)
+        found = tf.gather(stands_in, chosen)
+        return (
+            epochs,
+            tf.gather(numbers, chosen),
+            tf.gather(encoded, found),
+            tf.gather(labels, found),
+        )
 
     return (
-        _read(list(shards.files))
-        .shard(parts, part)
-        .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        _lanes(dataset, order, share.lanes, first_window * order.window)
+        .batch(size, drop_remainder=True)
+        .enumerate()
+        .map(finished)
+        .prefetch(1)
+        .unbatch()
     )
 
 
-def _read(files: tf.Tensor | list[str]) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(files, buffer_size=READ_BUFFER_BYTES)
+def _lanes(
+    dataset: RecordDataset, order: Order, lanes: tuple[int, ...], start: int
+) -> tf.data.Dataset:
+    """Epoch, number and record of the places of some lanes, in their order."""
 
+    def of_epoch(lane: tf.Tensor, epoch: tf.Tensor) -> tf.data.Dataset:
+        stretches = stretch(order, epoch, lane, start)
+        records = raw_records(dataset, dataset.train, *stretches)
+        return records.map(lambda number, raw: (epoch, number, raw))
 
-def _class_of(label: tf.Tensor, dataset: RecordDataset) -> tf.Tensor:
-    """What the record calls a class -> int32 from 0, or an error."""
-    number = label - dataset.first_label
-    known = tf.logical_and(number >= 0, number < dataset.classes)
-    check = tf.debugging.Assert(
-        known,
-        [
-            "a record of",
-            dataset.path,
-            "has the label",
-            label,
-            "; it must be from",
-            dataset.first_label,
-            "to",
-            dataset.first_label + dataset.classes - 1,
-        ],
+    def of_lane(lane: tf.Tensor) -> tf.data.Dataset:
+        epochs = tf.data.Dataset.range(start // order.images, tf.int64.max)
+        return epochs.flat_map(lambda epoch: of_epoch(lane, epoch))
+
+    return tf.data.Dataset.from_tensor_slices(
+        tf.constant(lanes, tf.int64)
+    ).interleave(
+        of_lane,
+        cycle_length=len(lanes),
+        num_parallel_calls=len(lanes),
+        deterministic=True,
     )
-    with tf.control_dependencies([check]):
-        return tf.cast(number, tf.int32)
+
+
+def _by_lane(values: tf.Tensor, lanes: int) -> tf.Tensor:
+    """Puts `[places, ...]`, dealt to lanes in turn, in the order of lanes."""
+    by_turn = tf.reshape(values, [-1, lanes])
+    return tf.reshape(tf.transpose(by_turn), [-1])
+
+
+def _stand_ins(places: tf.Tensor, of_lane: int) -> tf.Tensor:
+    """Which of the sound records stands in the place of each.
+
+    Itself, else the next one of its lane, else the last one before; else what
+    stands behind all of them.
+
+    Args:
+        places: Of the sound records, ascending, int64, and last how many
+            records there are.
+        of_lane: Records of a lane, which follow on each other.
+
+    Returns:
+        Indices into `places`, int32 `[records]`.
+    """
+    place = tf.range(places[-1])
+    nothing = tf.size(places) - 1
+    after = tf.searchsorted(places, place)
+    before = tf.maximum(after - 1, 0)
+
+    def fits(found: tf.Tensor) -> tf.Tensor:
+        same = tf.gather(places, found) // of_lane == place // of_lane
+        return tf.logical_and(same, found < nothing)
+
+    return tf.where(fits(after), after, tf.where(fits(before), before, nothing))

@@ -6,11 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from efficientnet_tf.data.cache import in_memory
+from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.errors import TEMPORARY, InputError, RunError, Stopped
 from efficientnet_tf.networks import totals
 from efficientnet_tf.training.batches import training_batches
@@ -130,6 +133,12 @@ def _claimed(run: Run, strategy: tf.distribute.Strategy) -> Iterator[Lease]:
         yield lease
 
 
+def _kept(run: Run) -> RecordDataset:
+    """The data set, in memory if the config says so."""
+    in_places = {"off": lambda dataset: dataset, "memory": in_memory}
+    return in_places[run.config.data.cache](run.dataset)
+
+
 class _Training:
     """A run on its devices."""
 
@@ -141,6 +150,8 @@ class _Training:
         stops: Stops,
     ):
         self._run = run
+        # What is read; what is said of it names the files that it came from.
+        self._read = replace(run, dataset=_kept(run))
         self._strategy = strategy
         self._lease = lease
         self._stops = stops
@@ -160,10 +171,11 @@ class _Training:
         )
         self._evaluate = Evaluator(
             run.network,
-            run.dataset,
+            self._read.dataset,
             cut=run.cut,
             batch=run.config.evaluate.batch,
             strategy=strategy,
+            max_bad_share=run.config.data.max_bad_share,
         )
         self._journal = Journal(
             run, self._plan, self._state, writes=self._chief
@@ -238,6 +250,7 @@ class _Training:
             profile.after(self._step)
             if self._step < stop:
                 self._diverged()
+            self._look_at_bad_records()
             self._journal.trained()
             self._stop_if_asked()
             self._evaluate_and_save()
@@ -247,7 +260,7 @@ class _Training:
         policy = keras.DTypePolicy(self._policy)
         return iter(
             training_batches(
-                self._run,
+                self._read,
                 self._strategy,
                 start=self._step * self._run.config.train.batch,
                 dtype=tf.as_dtype(policy.compute_dtype),
@@ -281,6 +294,24 @@ class _Training:
                 self._save()
                 self._checkpoints.wait()
         raise Stopped(stop.reason, stop.exit_code, self.saved)
+
+    def _look_at_bad_records(self) -> None:
+        """Looks up records that could not be used.
+
+        Raises:
+            RunError: They are too many, on all hosts.
+        """
+        too_many: RunError | None = None
+        if self._chief:
+            with device_errors("looking up bad records"):
+                try:
+                    self._journal.bad_records.look()
+                except RunError as error:
+                    too_many = error
+        if agreed(self._strategy, too_many is not None):
+            raise too_many or RunError(
+                "the first host met too many bad records; see there"
+            )
 
     def _asked_to_stop(self) -> Stop | None:
         """The same on all hosts, which must all ask at the same steps."""
@@ -359,6 +390,7 @@ class _Training:
             "steps": self._step,
             "epochs": self._step / self._plan.steps_per_epoch,
             **figures(scores, raw),
+            "bad_records": self._journal.bad_records.counts(),
             "images_per_second": mean_pace(run.model_dir.metrics()),
             "trainable_parameters": counts.trainable_parameters,
             "macs": counts.macs,

@@ -6,6 +6,8 @@
     metrics.jsonl   one object for every evaluation during training
     result.json     the final figures
     report.html     all of it for people, in one file
+    bad_records.jsonl  training records that could not be used, and why
+    bad_records/    their numbers, as the input pipeline leaves them
     lease.json      who is at work in here, on gs:// and while they are
     checkpoints/    the newest checkpoints
     best/           the checkpoint with the best top-1
@@ -27,7 +29,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ import efficientnet_tf
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import read_text, write_text
-from efficientnet_tf.training.config import Config, differences
+from efficientnet_tf.training.config import PASSING, Config, differences
 from efficientnet_tf.training.config_files import from_json, to_dict
 from efficientnet_tf.training.lease import Lease, hold
 
@@ -76,6 +78,7 @@ class Metrics:
         input_wait_seconds: That the devices waited for images.
         raw_top1: Of the weights as they are trained; None where nobody looked.
         raw_top5: The same.
+        bad_records: Training records that could not be used so far, by reason.
     """
 
     step: int
@@ -89,6 +92,7 @@ class Metrics:
     input_wait_seconds: float
     raw_top1: float | None = None
     raw_top5: float | None = None
+    bad_records: dict[str, int] = field(default_factory=dict)
 
 
 class ModelDir:
@@ -201,7 +205,11 @@ class ModelDir:
         if present is None:
             self._begin(config)
             present = config
-        changed = differences(present, config)
+        changed = [
+            field
+            for field in differences(present, config)
+            if field not in PASSING
+        ]
         if changed:
             section, field = changed[0].split(".")
             raise InputError(

@@ -33,6 +33,7 @@ def note(events, step, top1):
         gradient_norm=2.0,
         images_per_second=80.0,
         input_wait_share=0.25,
+        bad_records={"wrong label": 3},
     )
     events.evaluation(step, averaged=Scores(top1, 0.9, 0.7, 10))
 
@@ -55,6 +56,7 @@ def test_scalars_are_grouped_by_what_they_are_of(tmp_path):
         "train/gradient_norm",
         "train/images_per_second",
         "train/input_wait_share",
+        "train/bad_records/wrong_label",
         "validation/top1",
         "validation/top5",
         "validation/loss",
