@@ -1,7 +1,7 @@
-"""What a data folder holds: its shards, their counts, the classes' names.
+"""What `data.dir` names, found out: files, their counts, names of classes.
 
-`prepare` writes a manifest that says so. Data sets made elsewhere have none:
-those of ImageNet 2012 are known by their number of shards, others are counted.
+TFRecords have a manifest that says so, where `prepare` made them. Those of
+ImageNet 2012 are known by their number of shards, others are counted.
 """
 
 from __future__ import annotations
@@ -10,14 +10,37 @@ import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
+from efficientnet_tf.data.class_folders import open_folder
+from efficientnet_tf.data.counts import (
+    FILES_AT_ONCE,
+    known_counts,
+    record_counts,
+)
 from efficientnet_tf.data.digits import write_digits
-from efficientnet_tf.data.manifest import LABELS, MANIFEST, Split, read_manifest
-from efficientnet_tf.data.records import parse_record, shard_name
+from efficientnet_tf.data.fake import FAKE, open_fake
+from efficientnet_tf.data.folders import is_image_name
+from efficientnet_tf.data.frames import read_frames
+from efficientnet_tf.data.kinds import RecordDataset, Shards
+from efficientnet_tf.data.manifest import (
+    LABELS,
+    MANIFEST,
+    ShardFile,
+    Split,
+    read_manifest,
+)
+from efficientnet_tf.data.records import (
+    LABEL,
+    READ_BUFFER_BYTES,
+    parse_record,
+    shard_name,
+)
+from efficientnet_tf.data.tfds_files import open_tfds_files
+from efficientnet_tf.data.tfds_source import PREFIX
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.progress import progress
 
@@ -28,46 +51,13 @@ MOST_CLASSES = 1_000_000
 UNFINISHED = "prepare.unfinished"
 
 IMAGENET_SHARDS = (1024, 128)
-# Images of both splits, the first label, the number of classes.
-_Numbers = tuple[tuple[int, int], int, int]
-_IMAGENET: _Numbers = ((1_281_167, 50_000), 1, 1000)
-_FILES_AT_ONCE = 16
+# Images of both splits, and what their classes are numbered by.
+_IMAGENET_IMAGES = (1_281_167, 50_000)
+_IMAGENET_LABELS = (1, 1000)
 _CURE = "copy the whole folder again, or remove it and prepare it anew"
 
-
-@dataclass(frozen=True)
-class Shards:
-    """One split's files, with folder, and the images in all of them."""
-
-    files: tuple[str, ...]
-    images: int
-
-
-@dataclass(frozen=True)
-class RecordDataset:
-    """A data set of ImageNet's layout.
-
-    Attributes:
-        name: "digits", or the folder's name.
-        path: The folder.
-        train: The training split.
-        validation: The validation split.
-        labels: Names of the classes, in the order of the logits.
-        first_label: What the records call the first class: 1 in ImageNet's
-            layout, where 0 is the background.
-    """
-
-    name: str
-    path: str
-    train: Shards
-    validation: Shards
-    labels: tuple[str, ...]
-    first_label: int
-
-    @property
-    def classes(self) -> int:
-        """Number of classes, which is that of logits."""
-        return len(self.labels)
+# Counts of each split's files, the first label, the number of classes.
+_Numbers = tuple[tuple[list[int], list[int]], int, int]
 
 
 def open_dataset(
@@ -78,16 +68,19 @@ def open_dataset(
     first_label: int | None = None,
     classes: int | None = None,
     holdout_shards: int = 0,
+    tfds_dir: str = "",
+    max_bad_share: float = 0.0,
 ) -> RecordDataset:
-    """Finds out what a data folder holds.
+    """Finds out what `data.dir` names.
 
-    In this order: what the manifest says, after a look at every file's size;
-    the numbers, where all are given; what is known of ImageNet 2012, where
-    there are 1024 and 128 shards; what reading all records shows.
+    TFRecords, in this order: what the manifest says, after a look at every
+    file's size; the numbers, where all are given; what is known of ImageNet
+    2012, where there are 1024 and 128 shards; what reading all records shows.
 
     Args:
-        data_dir: A folder or `gs://` address; "digits" means the digits that
-            come with the package. A folder of that name is "./digits".
+        data_dir: A folder of TFRecords or of class folders, local or gs://;
+            "tfds:NAME"; "fake" for images of noise; "digits" for the digits
+            that come with the package. A folder of that name is "./digits".
         train_images: Records of the training split, but for those held out.
         validation_images: Records of the validation split, or held out.
         first_label: What the records call the first class; where the other
@@ -95,6 +88,9 @@ def open_dataset(
         classes: Number of classes.
         holdout_shards: How many of the first training files are the validation
             split, in place of its own files.
+        tfds_dir: Where TFDS keeps data sets; empty for its default.
+        max_bad_share: Which share of a data set's bytes may be lacking or too
+            many, by its manifest.
 
     Returns:
         The data set.
@@ -102,119 +98,137 @@ def open_dataset(
     Raises:
         InputError: There is no such data, it is not whole, or a number that
             was given is not the one found.
+        RunError: TFDS could not make a data set.
     """
     if not data_dir:
         raise InputError(
             "data.dir is empty: name a folder of TFRecords by --data_dir, or "
             '"digits"'
         )
-    if data_dir == "digits":
-        data_dir = write_digits()
-    names = listing(data_dir)
-    if MANIFEST in names:
-        found = _from_manifest(data_dir)
-    elif UNFINISHED in names:
-        raise InputError(
-            f"{data_dir} was not prepared to the end; "
-            "run the same `prepare` again"
-        )
-    elif train_images and validation_images and classes:
-        images = train_images, validation_images
-        first = 1 if first_label is None else first_label
-        found = _from_names(data_dir, names, (images, first, classes))
+    if data_dir == FAKE:
+        return open_fake(train_images, validation_images, classes)
+    if data_dir.startswith(PREFIX):
+        found = open_tfds_files(data_dir, tfds_dir)
     else:
-        found = _from_names(data_dir, names, None)
+        images = (train_images, validation_images)
+        if data_dir == "digits":
+            data_dir = write_digits()
+        found = _in_folder(
+            data_dir, images, (first_label, classes), max_bad_share
+        )
     if holdout_shards:
-        numbers = (train_images, validation_images)
-        found = _hold_out(found, holdout_shards, MANIFEST in names, numbers)
+        files = len(found.train.files)
+        if holdout_shards >= files:
+            raise InputError(
+                f"data.holdout_shards {holdout_shards} must be less than the "
+                f"{files} training files of {found.path}"
+            )
+        found = found.hold_out(holdout_shards)
     _check(found, train_images, validation_images, first_label, classes)
     return found
 
 
-def _from_manifest(folder: str) -> RecordDataset:
+def _in_folder(
+    folder: str,
+    images: tuple[int | None, int | None],
+    labels: tuple[int | None, int | None],
+    max_bad_share: float,
+) -> RecordDataset:
+    names = listing(folder)
+    if MANIFEST in names:
+        return _from_manifest(folder, max_bad_share)
+    if UNFINISHED in names:
+        raise InputError(
+            f"{folder} was not prepared to the end; run the same `prepare` "
+            "again"
+        )
+    if _has_class_folders(folder, names):
+        return open_folder(folder)
+    first, classes = labels
+    if all(images) and classes:
+        return _from_names(folder, names, (1 if first is None else first, classes))
+    return _from_names(folder, names, None)
+
+
+def _from_manifest(folder: str, max_bad_share: float) -> RecordDataset:
     manifest = read_manifest(folder)
     shards = manifest.train + manifest.validation
-    files = [os.path.join(folder, shard.file) for shard in shards]
-    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-        sizes = list(pool.map(_size, files))
-    for file, size, shard in zip(files, sizes, shards, strict=True):
-        if size != shard.bytes:
-            came = "is missing" if size is None else f"has {size:,} bytes"
-            raise InputError(
-                f"{file} {came}, the manifest says {shard.bytes:,}; {_CURE}"
-            )
+    files = tuple(os.path.join(folder, shard.file) for shard in shards)
+    allowed = max_bad_share * sum(shard.bytes for shard in shards)
+    for file, size, shard in zip(files, _sizes(files), shards, strict=True):
+        if size == shard.bytes:
+            continue
+        came = "is missing" if size is None else f"has {size:,} bytes"
+        said = f"{file} {came}, the manifest says {shard.bytes:,}"
+        allowed -= abs((size or 0) - shard.bytes)
+        if allowed < 0:
+            raise InputError(f"{said}; {_CURE}")
+        print(f"{said}: within data.max_bad_share", file=sys.stderr)
+
+    def split(files: tuple[str, ...], shards: tuple[ShardFile, ...]) -> Shards:
+        return Shards(
+            files,
+            tuple(shard.images for shard in shards),
+            sum(shard.bytes for shard in shards),
+        )
+
     first_validation = len(manifest.train)
     return RecordDataset(
         name=manifest.name,
         path=folder,
-        train=Shards(
-            tuple(files[:first_validation]),
-            sum(shard.images for shard in manifest.train),
-        ),
-        validation=Shards(
-            tuple(files[first_validation:]),
-            sum(shard.images for shard in manifest.validation),
-        ),
+        train=split(files[:first_validation], manifest.train),
+        validation=split(files[first_validation:], manifest.validation),
         labels=manifest.labels,
         first_label=manifest.first_label,
     )
 
 
 def _from_names(
-    folder: str, names: frozenset[str], known: _Numbers | None
+    folder: str, names: frozenset[str], labels: tuple[int, int] | None
 ) -> RecordDataset:
-    """The data set of a folder without a manifest."""
+    """The data set of a folder without a manifest.
+
+    Args:
+        folder: The folder.
+        names: What is in it.
+        labels: The first label and the number of classes, where a person has
+            said all numbers.
+    """
     train = _split_files(folder, names, "train")
     validation = _split_files(folder, names, "validation")
-    if not known and (len(train), len(validation)) == IMAGENET_SHARDS:
-        known = _IMAGENET
-    images, first, classes = known or _count(folder, train, validation)
+    if labels:
+        numbers: _Numbers = (
+            (record_counts(train), record_counts(validation)),
+            *labels,
+        )
+    elif (len(train), len(validation)) == IMAGENET_SHARDS:
+        images, held_out = _IMAGENET_IMAGES
+        numbers = (
+            (known_counts(train, images), known_counts(validation, held_out)),
+            *_IMAGENET_LABELS,
+        )
+    else:
+        numbers = _count(folder, train, validation)
+    counts, first, classes = numbers
+
+    def split(files: tuple[str, ...], counts: list[int]) -> Shards:
+        sizes = [size or 0 for size in _sizes(files)]
+        return Shards(files, tuple(counts), sum(sizes))
+
     return RecordDataset(
         name=os.path.basename(os.path.abspath(folder)),
         path=folder,
-        train=Shards(train, images[0]),
-        validation=Shards(validation, images[1]),
+        train=split(train, counts[0]),
+        validation=split(validation, counts[1]),
         labels=_labels(folder, names, classes, first),
         first_label=first,
     )
 
 
-def _hold_out(
-    found: RecordDataset,
-    shards: int,
-    has_manifest: bool,
-    given: tuple[int | None, int | None],
-) -> RecordDataset:
-    """Takes the first training files for validation.
-
-    Args:
-        found: The data set as it lies there.
-        shards: How many files.
-        has_manifest: Whether it says how many records each file has.
-        given: Images of both splits afterwards, where they are known.
-    """
-    files = found.train.files
-    if shards >= len(files):
-        raise InputError(
-            f"data.holdout_shards {shards} must be less than the "
-            f"{len(files)} training files of {found.path}"
-        )
-    rest, held = given
-    if has_manifest:
-        held = sum(s.images for s in read_manifest(found.path).train[:shards])
-        rest = found.train.images - held
-    elif not (rest and held):
-        with progress("counting what is held out", shards) as advance:
-            held = 0
-            for number, file in enumerate(files[:shards], 1):
-                held += len(_record_labels(file))
-                advance(number)
-        rest = found.train.images - held
-    return replace(
-        found,
-        train=Shards(files[shards:], rest),
-        validation=Shards(files[:shards], held),
-    )
+def _sizes(files: tuple[str, ...]) -> list[int | None]:
+    """Bytes of each file; None for one that is missing."""
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        return list(pool.map(_size, files))
 
 
 def _size(file: str) -> int | None:
@@ -237,6 +251,19 @@ def listing(folder: str) -> frozenset[str]:
             f"data_dir {folder} is no folder that can be read "
             f'({error.message}); "digits" needs none'
         ) from error
+
+
+def _has_class_folders(folder: str, names: frozenset[str]) -> bool:
+    """Whether there are folders, and no files of records."""
+    shown = [name for name in names if not name.startswith((".", "__MACOSX"))]
+    if any(name.startswith(("train-", "validation-")) for name in shown):
+        return False
+    # On gs:// folders are listed with a slash.
+    return any(
+        name.endswith("/") or tf.io.gfile.isdir(os.path.join(folder, name))
+        for name in shown
+        if not is_image_name(name)
+    )
 
 
 def _split_files(
@@ -298,18 +325,19 @@ def number_labels(classes: int, first_label: int) -> tuple[str, ...]:
 def _count(
     folder: str, train: tuple[str, ...], validation: tuple[str, ...]
 ) -> _Numbers:
-    """Images of both splits, the first label and the number of classes."""
+    """Counts of both splits, the first label and the number of classes."""
     print(
         f"{folder} has no {MANIFEST}: reading all records once to count them "
         "(`prepare` writes one)",
         file=sys.stderr,
     )
-    labels = []
+    counts, labels = [], []
     with progress("counting", len(train + validation)) as advance:
         for number, file in enumerate(train + validation, 1):
-            labels.append(_record_labels(file))
+            count, found = _count_file(file)
+            counts.append(count)
+            labels.append(found)
             advance(number)
-    images = sum(map(len, labels[: len(train)]))
     everything = np.concatenate(labels)
     if not len(everything):
         raise InputError(f"{folder} holds no records; {_CURE}")
@@ -319,23 +347,36 @@ def _count(
             f"{folder} has labels from {everything.min()} to {last}; they must "
             f"count from 0 or 1, to {MOST_CLASSES} at most"
         )
-    counts = (images, len(everything) - images)
-    return counts, first, last + 1 - first
+    halves = (counts[: len(train)], counts[len(train) :])
+    return halves, first, last + 1 - first
 
 
-def _record_labels(file: str) -> np.ndarray:
-    """int64 `[records]` of one file."""
-    records = tf.data.TFRecordDataset(file, buffer_size=8 << 20)
+def _count_file(file: str) -> tuple[int, np.ndarray]:
+    """Records of a file, and the labels of those that have one, int64."""
+    records = tf.data.TFRecordDataset(file, buffer_size=READ_BUFFER_BYTES)
     batches = records.map(lambda record: parse_record(record)[1]).batch(1024)
     try:
-        return np.concatenate(
+        labels = np.concatenate(
             [np.empty(0, np.int64), *batches.as_numpy_iterator()]
         )
-    except tf.errors.OpError as error:
-        raise InputError(
-            f"{file} is no whole file of ImageNet's records "
-            f"({error.message.splitlines()[0]}); {_CURE}"
-        ) from error
+        return len(labels), labels
+    except tf.errors.NotFoundError as error:
+        raise InputError(f"{file} cannot be read: {error.message}") from error
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+        # Some of it is damaged: one by one, slower.
+        found = [_label_of(frame.record) for frame in read_frames(file)]
+        known = [label for label in found if label is not None]
+        return len(found), np.array(known, np.int64)
+
+
+def _label_of(record: bytes | None) -> int | None:
+    """The label of a record that may be damaged or no example."""
+    try:
+        example = tf.train.Example.FromString(record or b"")
+        (label,) = example.features.feature[LABEL].int64_list.value
+    except (ValueError, DecodeError):
+        return None
+    return int(label)
 
 
 def _check(

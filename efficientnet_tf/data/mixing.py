@@ -37,11 +37,11 @@ class Rows:
 
     Attributes:
         batch: Images of the global batch.
-        first: int32 scalar, the first of them that the share has.
+        numbers: int32 `[share]`, which of them each image of the share is.
     """
 
     batch: int
-    first: tf.Tensor
+    numbers: tf.Tensor
 
 
 def mix(
@@ -68,18 +68,17 @@ def mix(
 
     def mixup() -> tuple[tf.Tensor, tf.Tensor]:
         # Folded, so that each image keeps the greater part of itself.
-        drawn = _beta(mixing.mixup, seeds[:2], rows, share)
+        drawn = _beta(mixing.mixup, seeds[:2], rows)
         kept = tf.maximum(drawn, 1 - drawn)
         weight = tf.reshape(kept, [-1, 1, 1, 1])
         return weight * images + (1 - weight) * _neighbours(images), kept
 
     def cutmix() -> tuple[tf.Tensor, tf.Tensor]:
-        drawn = _beta(mixing.cutmix, seeds[:2], rows, share)
+        drawn = _beta(mixing.cutmix, seeds[:2], rows)
         patch = _patches(images.shape[1], drawn, seeds[2:], rows)
         kept = 1 - tf.reduce_mean(patch, [1, 2, 3])
         return patch * _neighbours(images) + (1 - patch) * images, kept
 
-    share = tf.shape(images)[0]
     if mixing.mixup and mixing.cutmix:
         heads = tf.random.stateless_uniform([], coin) < 0.5
         mixed, kept = tf.cond(heads, mixup, cutmix)
@@ -97,7 +96,7 @@ def _neighbours(values: tf.Tensor) -> tf.Tensor:
 
 
 def _beta(
-    alpha: float, seeds: list[tf.Tensor], rows: Rows, share: tf.Tensor
+    alpha: float, seeds: list[tf.Tensor], rows: Rows
 ) -> tf.Tensor:
     """float32 `[share]` of Beta(alpha, alpha), as a ratio of two gammas.
 
@@ -113,7 +112,7 @@ def _beta(
         logarithms.append(tf.math.log(gamma) + tf.math.log(uniform) / alpha)
     ours, other = logarithms
     drawn = tf.sigmoid(ours - other)
-    return drawn[rows.first : rows.first + share]
+    return tf.gather(drawn, rows.numbers)
 
 
 def _patches(
@@ -133,13 +132,12 @@ def _patches(
     Returns:
         float32 `[share, pixels, pixels, 1]`.
     """
-    share = tf.shape(kept)[0]
     half = tf.floor(tf.sqrt(1 - kept) * pixels) / 2
     place = tf.range(pixels, dtype=tf.float32) + 0.5
     inside = []
     for seed in seeds:
         drawn = tf.random.stateless_uniform([rows.batch], seed)
-        centre = tf.floor(drawn[rows.first : rows.first + share] * pixels)
+        centre = tf.floor(tf.gather(drawn, rows.numbers) * pixels)
         distance = tf.abs(place - centre[:, tf.newaxis])
         inside.append(tf.cast(distance < half[:, tf.newaxis], tf.float32))
     down, across = inside

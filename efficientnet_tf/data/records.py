@@ -20,7 +20,8 @@ ENCODED = "image/encoded"
 LABEL = "image/class/label"
 CLASS_NAME = "image/class/synset"
 
-_READ_BYTES = 8 << 20
+# A file is read by so much at once.
+READ_BUFFER_BYTES = 4 << 20
 
 
 def shard_name(split: Split, index: int, count: int) -> str:
@@ -66,11 +67,15 @@ def encode_record(
     return bytes(example.SerializeToString(deterministic=True))
 
 
-def parse_record(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def parse_record(
+    serialized: tf.Tensor, image: str = ENCODED, label: str = LABEL
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Takes the picture and its label out of a record.
 
     Args:
         serialized: A `tf.train.Example`, scalar string.
+        image: Name of the feature that is the picture.
+        label: The same of the label.
 
     Returns:
         The JPEG, scalar string, and the label, scalar int64 as written.
@@ -81,11 +86,11 @@ def parse_record(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     features = tf.io.parse_single_example(
         serialized,
         {
-            ENCODED: tf.io.FixedLenFeature([], tf.string),
-            LABEL: tf.io.FixedLenFeature([], tf.int64),
+            image: tf.io.FixedLenFeature([], tf.string),
+            label: tf.io.FixedLenFeature([], tf.int64),
         },
     )
-    return features[ENCODED], features[LABEL]
+    return features[image], features[label]
 
 
 def write_shard(path: str, records: Iterable[bytes]) -> ShardFile:
@@ -116,7 +121,7 @@ def measure(path: str) -> tuple[int, str]:
     """Size in bytes and SHA-256, as 64 hexadecimal digits, of a file."""
     size, digest = 0, hashlib.sha256()
     with tf.io.gfile.GFile(path, "rb") as file:
-        while chunk := file.read(_READ_BYTES):
+        while chunk := file.read(READ_BUFFER_BYTES):
             size += len(chunk)
             digest.update(chunk)
     return size, digest.hexdigest()

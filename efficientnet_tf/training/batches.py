@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from efficientnet_tf.data.bad_records import NOTES
 from efficientnet_tf.data.mixing import Mixing, Rows, mix
+from efficientnet_tf.data.order import lanes_of, rows_of
 from efficientnet_tf.data.pipeline import training_examples
 from efficientnet_tf.data.preprocess import TrainingCrop
 from efficientnet_tf.training.plan import replica_share
@@ -44,15 +46,18 @@ def host_batches(
 ) -> tf.data.Dataset:
     """The batches of one host's replicas in turn; see `training_batches`.
 
-    The stream of images is dealt out in blocks: to all replicas in turn, then
-    the next microbatch. So a step sees the same images on any devices.
+    The places of a microbatch are put into an order in which each of 2, 4, 8,
+    ... hosts reads files of its own (see `order.rows_of`), and dealt out in
+    blocks: to all replicas in turn, then the next microbatch. So a step sees
+    the same images in the same rows on any devices.
     """
     config = run.config
     replicas = context.num_replicas_in_sync
     hosts, host = context.num_input_pipelines, context.input_pipeline_id
     local = replicas // hosts
     share = replica_share(config, replicas)
-    blocks = config.train.batch // share
+    parts = config.train.microbatches
+    places = replicas * share
     first_step = start // config.train.batch
     mixing = Mixing(config.data.mixup, config.data.cutmix)
     examples = training_examples(
@@ -66,9 +71,14 @@ def host_batches(
         augmentation=run.augmentation,
         seed=config.train.seed,
         start=start,
+        places=places,
         part=host,
         parts=hosts,
-        block=local * share,
+        shuffle_bytes=config.data.shuffle_bytes,
+        notes=run.model_dir.join(NOTES),
+    )
+    rows = tf.constant(
+        rows_of(places, lanes_of(run.dataset.train.counts)), tf.int32
     )
 
     def finished(
@@ -77,9 +87,10 @@ def host_batches(
         images, labels = batch
         targets = tf.one_hot(labels, run.network.classes)
         if mixing:
-            # Of all blocks that are dealt out, all hosts together.
-            block = number // local * replicas + host * local + number % local
-            step = first_step + block // blocks
+            part, replica = number // local, number % local
+            step = first_step + part // parts
+            first = (host * local + replica) * share
+            before = tf.cast(part % parts, tf.int32) * places
             key = tf.constant([config.train.seed, _MIXING], tf.int64)
             images, targets = mix(
                 images,
@@ -88,7 +99,7 @@ def host_batches(
                 seed=tf.random.fold_in(key, step),
                 rows=Rows(
                     config.train.batch,
-                    tf.cast(block % blocks * share, tf.int32),
+                    before + rows[first : first + share],
                 ),
             )
         return tf.cast(images, dtype), targets

@@ -7,6 +7,7 @@ numbers (steps, learning rates) is computed in `plan`. No TensorFlow here.
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,9 +39,16 @@ Schedule = Literal["exponential", "cosine", "poly", "constant"]
 Optimizer = Literal["rmsprop", "momentum", "sgd", "lars", "adamw", "lamb"]
 Sync = Literal["off", "original", "all"]
 Which = Literal["last", "best"]
+Cache = Literal["off", "memory"]
 
 # The word of `train.init_from` for the weights that Keras publishes.
 IMAGENET = "imagenet"
+
+# Of 18,000 records of ImageNet, and of four batches of 2048 images of 224
+# pixels in bfloat16.
+SHUFFLE_BYTES, PREFETCH_BYTES = 2 << 30, 2 << 30
+
+_ADDRESS = re.compile(r"grpc://[^\s/:]+:\d+")
 
 # Beyond these a beta distribution is all edges, or all middle.
 _SMALLEST_ALPHA, _LARGEST_ALPHA = 1e-3, 100.0
@@ -90,8 +98,12 @@ class DataConfig:
     """The images.
 
     Attributes:
-        dir: TFRecords in the layout of ImageNet, local or gs://; "digits" for
-            the handwritten digits that ship with the project.
+        dir: TFRecords in the layout of ImageNet or a folder of class folders
+            of pictures, local or gs://; "tfds:NAME" for a data set of
+            tensorflow-datasets; "digits" for the handwritten digits that ship
+            with the project; "fake" for noise that costs nothing.
+        tfds_dir: Where tensorflow-datasets keeps data sets; empty for its own
+            default, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
         train_images: Images of the training split; None for what the
             manifest says or a count finds.
         validation_images: The same of the validation split.
@@ -142,9 +154,22 @@ class DataConfig:
             "centered127" (x - 127) / 128, "centered128" (x - 128) / 128,
             "unit" to -1..1, which weights trained by AdvProp expect. None for
             what the family's published weights expect.
+        max_bad_share: Share of the training records that may be unusable:
+            they are passed over and named, and a run that meets more ends. Of
+            an evaluation, the same of its records.
+        shuffle_bytes: Of records that may be held for shuffling, by all hosts
+            together. Decides the order.
+        prefetch_bytes: Of finished images that a host may hold for its
+            devices, a batch of each replica at least.
+        cache: Where files are kept while training: "off", or in "memory",
+            where all of them must fit, of each host. A local file needs none:
+            the system keeps what it has room for.
+        service: grpc://HOST:PORT of a dispatcher that `serve-data` has begun,
+            whose workers prepare the training images; empty for this host.
     """
 
     dir: str = "digits"
+    tfds_dir: str = ""
     train_images: int | None = None
     validation_images: int | None = None
     first_label: int | None = None
@@ -167,11 +192,24 @@ class DataConfig:
     cutmix: float = 0.0
     holdout_shards: int = 0
     normalization: NormalizationName | None = None
+    max_bad_share: float = 1e-4
+    shuffle_bytes: int = SHUFFLE_BYTES
+    prefetch_bytes: int = PREFETCH_BYTES
+    cache: Cache = "off"
+    service: str = ""
 
     def __post_init__(self) -> None:
         """Refuses what no data can have."""
         check_types("data", self)
         self._check_augmentation()
+        _share("data.max_bad_share", self.max_bad_share)
+        for name in ("shuffle_bytes", "prefetch_bytes"):
+            _at_least(f"data.{name}", getattr(self, name), 1)
+        if self.service and not _ADDRESS.fullmatch(self.service):
+            raise InputError(
+                f"data.service {self.service!r} must be grpc://HOST:PORT, the "
+                "address that `serve-data` prints"
+            )
         for name in ("mixup", "cutmix", "holdout_shards"):
             _at_least(f"data.{name}", getattr(self, name), 0)
         for name in ("mixup", "cutmix"):
@@ -446,6 +484,10 @@ class Config:
             classes: Classes of the data, where the config leaves them open.
         """
         return _network(self.model, classes, self.data.normalization)
+
+
+# Of fields that decide how fast a run is, and not what comes out.
+PASSING = frozenset({"data.prefetch_bytes", "data.cache", "data.max_bad_share"})
 
 
 def differences(ours: Config, theirs: Config) -> list[str]:

@@ -6,6 +6,8 @@
     metrics.jsonl   one object for every evaluation during training
     result.json     the final figures
     report.html     all of it for people, in one file
+    bad_records.jsonl  training records that could not be used, and why
+    bad_records/    their numbers, as the input pipeline leaves them
     lease.json      who is at work in here, on gs:// and while they are
     checkpoints/    the newest checkpoints
     best/           the checkpoint with the best top-1
@@ -37,7 +39,7 @@ import efficientnet_tf
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import read_text, write_text
-from efficientnet_tf.training.config import Config, differences
+from efficientnet_tf.training.config import PASSING, Config, differences
 from efficientnet_tf.training.config_files import from_json, to_dict
 from efficientnet_tf.training.lease import Lease, hold
 
@@ -201,7 +203,11 @@ class ModelDir:
         if present is None:
             self._begin(config)
             present = config
-        changed = differences(present, config)
+        changed = [
+            field
+            for field in differences(present, config)
+            if field not in PASSING
+        ]
         if changed:
             section, field = changed[0].split(".")
             raise InputError(

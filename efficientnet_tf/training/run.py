@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from efficientnet_tf.data.augmentation.recipe import Augmentation
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset, open_dataset
+from efficientnet_tf.data.fake import FAKE
+from efficientnet_tf.data.tfds_source import PREFIX
 from efficientnet_tf.networks import Network
 from efficientnet_tf.training.config import IMAGENET, Config
 from efficientnet_tf.training.model_dir import ModelDir
@@ -79,7 +81,7 @@ def resolved(config: Config, network: Network) -> Config:
         ),
         data=replace(
             config.data,
-            dir=absolute(config.data.dir, "", "digits"),
+            dir=absolute(config.data.dir, "", "digits", FAKE),
             normalization=network.normalization.name,
         ),
         train=replace(
@@ -98,11 +100,13 @@ def open_data(config: Config) -> RecordDataset:
         first_label=config.data.first_label,
         classes=config.model.classes,
         holdout_shards=config.data.holdout_shards,
+        tfds_dir=config.data.tfds_dir,
+        max_bad_share=config.data.max_bad_share,
     )
 
 
 def absolute(path: str, *words: str) -> str:
-    """A local folder by its full path; these words and gs:// as they are."""
-    if path in words or "://" in path:
+    """A local folder by its full path; others, and these words, as they are."""
+    if path in words or "://" in path or path.startswith(PREFIX):
         return path
     return os.path.abspath(path)

@@ -24,7 +24,7 @@ def batch(rows: slice = slice(0, SHARE)) -> tuple[tf.Tensor, tf.Tensor]:
 
 def mixed(mixing: Mixing, seed: tf.Tensor = SEED) -> tuple[np.ndarray, ...]:
     images, targets = batch()
-    rows = Rows(SHARE, tf.constant(0))
+    rows = Rows(SHARE, tf.range(SHARE))
     found = mix(images, targets, mixing, seed=seed, rows=rows)
     return tuple(value.numpy() for value in found)
 

@@ -45,7 +45,7 @@ def dataset(tmp_path_factory) -> RecordDataset:
         write_shard(path, records)
         shards.append(path)
     labels = tuple(str(n) for n in range(TOTAL))
-    split = Shards(tuple(shards), TOTAL)
+    split = Shards(tuple(shards), COUNTS)
     return RecordDataset("grey", str(folder), split, split, labels, 1)
 
 
