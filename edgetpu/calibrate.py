@@ -8,7 +8,7 @@ import numpy as np
 
 from edgetpu.samples import picked_examples, to_uint8
 from efficientnet_tf.data.cut import Cut
-from efficientnet_tf.data.dataset import RecordDataset, Shards
+from efficientnet_tf.data.dataset import RecordDataset
 
 # A few hundred images need not read ImageNet's 140 GB.
 MOST_FILES = 64
@@ -42,15 +42,9 @@ def calibration_images(
 
 
 def _some_files(dataset: RecordDataset, images: int) -> RecordDataset:
-    """Leaves evenly spaced files of the training split, enough for `images`.
-
-    Shards of a data set are about equally long, which is taken for granted.
-    """
-    files, total = dataset.train.files, dataset.train.images
-    estimate = total * MOST_FILES // len(files)
-    if len(files) <= MOST_FILES or estimate < 2 * images:
+    """Leaves evenly spaced files of the training split, enough for `images`."""
+    train = dataset.train
+    some = train.some(slice(None, None, max(1, len(train.files) // MOST_FILES)))
+    if len(train.files) <= MOST_FILES or some.images < 2 * images:
         return dataset
-    left = tuple(
-        files[place * len(files) // MOST_FILES] for place in range(MOST_FILES)
-    )
-    return dataclasses.replace(dataset, train=Shards(left, estimate))
+    return dataclasses.replace(dataset, train=some)

@@ -16,7 +16,8 @@ def picked_examples(
 ) -> tf.data.Dataset:
     """Examples spread evenly over the records of a split, the same each time.
 
-    All records are read, but fewer than twice the picked ones are decoded.
+    All records are read, but fewer than twice the picked ones are decoded. One
+    that cannot be used is left out.
 
     Args:
         dataset: Where the records are.
@@ -28,13 +29,11 @@ def picked_examples(
         A data set of (float32 `[pixels, pixels, 3]` on 0..255, which bicubic
         interpolation may overshoot, int32 label from 0).
     """
-    shards = dataset.train if split == "train" else dataset.validation
+    shards = dataset.split(split)
     wanted = min(images, shards.images)
     stride = shards.images // wanted
     left = -(-shards.images // stride)
-    examples = evaluation_examples(
-        dataset, split, cut=cut, part=0, parts=stride
-    )
+    examples = evaluation_examples(dataset, split, cut=cut, stride=stride)
 
     def picked(place: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
         return (place + 1) * wanted // left > place * wanted // left
@@ -43,6 +42,7 @@ def picked_examples(
         examples.enumerate()
         .filter(picked)
         .map(lambda place, example: example)
+        .filter(lambda image, label: label >= 0)
         .take(wanted)
     )
 

@@ -70,7 +70,8 @@ def evaluate(
 
     Returns:
         `top1, top5, loss, calibration_error` of the averaged weights,
-        `raw_top1, raw_top5` of the others, `images`, what they are of, and
+        `raw_top1, raw_top5` of the others, `images`, what they are of,
+        `skipped`, the records that could not be used, and
         `calibration`, a row for each bin of confidences.
 
     Raises:
@@ -96,6 +97,7 @@ def evaluate(
         strategy=strategy,
         split=split,
         first_logit=first,
+        max_bad_share=trained.config.data.max_bad_share,
     )
     found = details(evaluator.sums(trained.model, count_details))
     scores = raw = found.scores
@@ -108,6 +110,7 @@ def evaluate(
         "checkpoint": checkpoint,
         "step": trained.step,
         "images": scores.images,
+        "skipped": scores.skipped,
         "top1": scores.top1,
         "top5": scores.top5,
         "loss": scores.loss,

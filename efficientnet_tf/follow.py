@@ -114,6 +114,7 @@ class _Follower:
             strategy=strategy,
             split=split,
             first_logit=self._trained.check_labels(dataset),
+            max_bad_share=config.data.max_bad_share,
         )
         self._contents = tf.train.Checkpoint(
             averaged=by_path(self._trained.model),
@@ -142,6 +143,7 @@ class _Follower:
             "raw_top5": raw.top5,
             "raw_loss": raw.loss,
             "images": scores.images,
+            "skipped": scores.skipped,
         }
 
 

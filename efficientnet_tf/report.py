@@ -76,7 +76,13 @@ def evaluation_rows(result: Mapping[str, Any]) -> Rows:
             f"{result['checkpoint']}, after {result['step']:,} steps",
         ),
         ("data", f"{result['data']}, {result['split']}"),
-        *_score_rows({**result, "validation_images": result["images"]}),
+        *_score_rows(
+            {
+                **result,
+                "validation_images": result["images"],
+                "validation_skipped": result["skipped"],
+            }
+        ),
         ("loss", f"{result['loss']:.4f}"),
         (
             "calibration error",
@@ -223,13 +229,19 @@ def rows_of(facts: Mapping[str, Any]) -> Rows:
     return rows
 
 
+def _skipped(result: Mapping[str, Any]) -> str:
+    """Of results that are older than the count, nothing."""
+    skipped = result.get("validation_skipped")
+    return f", {skipped:,} records could not be used" if skipped else ""
+
+
 def _score_rows(result: Mapping[str, Any]) -> Rows:
     return [
         (
             f"top-{count}",
             f"{result[f'top{count}']:.4f} averaged weights, "
             f"{result[f'raw_top{count}']:.4f} raw weights, "
-            f"{result['validation_images']:,} images",
+            f"{result['validation_images']:,} images{_skipped(result)}",
         )
         for count in (1, 5)
     ]

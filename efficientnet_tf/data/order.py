@@ -2,22 +2,28 @@
 
 The places of a stream are dealt to lanes in turn. In every epoch the files are
 put in a random order, laid end to end and cut into a stretch for each lane, of
-as many records as it has places in that epoch. A lane goes through its stretch
-by windows, each of which is shuffled as a whole. So what comes at a place
-follows from (seed, epoch) and the numbers of records alone; a host reads only
-the lanes whose places it has, and a stream that begins in the middle reads at
-most one window and a part of a file in each lane that it does not need.
+as many records as it has places in that epoch. Windows of places, whole
+batches, are shuffled lane by lane. So what comes at a place follows from the
+seed and the numbers of records alone; a host reads only the lanes whose places
+it has, and a stream that begins in the middle reads no more than the rest of a
+window, and the part of a file in each lane that lies before it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-LANES = 64
+LANES = 32
+
+
+def lanes_of(counts: Sequence[int]) -> int:
+    """Lanes for these files: a power of two, 32 or no more than files."""
+    return min(LANES, 1 << (len(counts).bit_length() - 1))
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,15 @@ class Order:
     Attributes:
         counts: Records of each file.
         seed: Decides it, together with the epoch.
-        window: Most records that are shuffled at once in a lane.
+        places: Of a batch.
+        most: Places of a window, where a batch, and a place in each lane, are
+            no more.
     """
 
     counts: tuple[int, ...]
     seed: int
-    window: int
+    places: int
+    most: int
 
     @property
     def images(self) -> int:
@@ -44,84 +53,25 @@ class Order:
         """How many lanes there are."""
         return lanes_of(self.counts)
 
+    @property
+    def window(self) -> int:
+        """Places of a window: whole batches, and as many in each lane."""
+        unit = math.lcm(self.places, self.lanes)
+        return max(1, min(self.most, self.images) // unit) * unit
+
 
 @dataclass(frozen=True)
-class Stretch:
-    """What a lane reads in an epoch; scalars and vectors of int64.
+class HostShare:
+    """What a host has of each window.
 
     Attributes:
-        files: Numbers of the files it touches, in the order of reading.
-        begins: The first record that it takes of each.
-        counts: How many in a row it takes of each.
-        size: Records of a window; the last one may be smaller.
-        first_window: Windows before these, which are done.
-        done: Records of the first window that are done too, as shuffled.
+        lanes: The lanes it reads, ascending.
+        rows: Of its rows, batch by batch, where their place is among those of
+            its lanes: all of the first lane, all of the second and so on.
     """
 
-    files: tf.Tensor
-    begins: tf.Tensor
-    counts: tf.Tensor
-    size: tf.Tensor
-    first_window: tf.Tensor
-    done: tf.Tensor
-
-
-def lanes_of(counts: Sequence[int]) -> int:
-    """Lanes for these files: a power of two, 64 or no more than files."""
-    return min(LANES, 1 << (len(counts).bit_length() - 1))
-
-
-def epoch_key(order: Order, epoch: tf.Tensor) -> tf.Tensor:
-    """Seed of an epoch's random numbers, int64 `[2]`."""
-    return tf.stack([tf.constant(order.seed, tf.int64), epoch])
-
-
-def lane_records(places: tf.Tensor, lanes: int) -> tf.Tensor:
-    """How many of the stream's first places each lane has, int64 `[lanes]`."""
-    number = tf.range(lanes, dtype=tf.int64)
-    return (places + lanes - 1 - number) // lanes
-
-
-def stretch(
-    order: Order, epoch: tf.Tensor, lane: tf.Tensor, start: int
-) -> Stretch:
-    """What a lane reads in an epoch.
-
-    Args:
-        order: The order.
-        epoch: int64 scalar.
-        lane: int64 scalar.
-        start: Places of the whole stream that are done.
-    """
-    # Of this function's graph alone: the order must not depend on the global
-    # seed, and TensorFlow refuses a computed seed beside a zero.
-    tf.random.set_seed(1)
-    before = lane_records(epoch * order.images, order.lanes)
-    after = lane_records((epoch + 1) * order.images, order.lanes)
-    lengths = after - before
-    begin, length = tf.cumsum(lengths, exclusive=True)[lane], lengths[lane]
-    done = lane_records(tf.constant(start, tf.int64), order.lanes)[lane]
-    done = tf.clip_by_value(done - before[lane], 0, length)
-    windows = tf.maximum(-(-length // order.window), 1)
-    size = tf.maximum(-(-length // windows), 1)
-    first = begin + done // size * size
-
-    files = tf.random.experimental.stateless_shuffle(
-        tf.range(len(order.counts), dtype=tf.int64), epoch_key(order, epoch)
-    )
-    counts = tf.gather(tf.constant(order.counts, tf.int64), files)
-    starts = tf.cumsum(counts, exclusive=True)
-    begins = tf.clip_by_value(first - starts, 0, counts)
-    taken = tf.clip_by_value(begin + length - starts, 0, counts) - begins
-    some = taken > 0
-    return Stretch(
-        tf.boolean_mask(files, some),
-        tf.boolean_mask(begins, some),
-        tf.boolean_mask(taken, some),
-        size,
-        done // size,
-        done % size,
-    )
+    lanes: tuple[int, ...]
+    rows: np.ndarray
 
 
 def classes_of(places: int, lanes: int) -> int:
@@ -150,32 +100,108 @@ def rows_of(places: int, lanes: int) -> np.ndarray:
     return pairs[:, _bits_reversed(classes)].transpose(1, 0, 2).reshape(-1)
 
 
-def lanes_by_class(
-    order: Order, *, start: int, places: int, part: int, parts: int
-) -> list[list[int]] | None:
-    """The lanes of a host's rows.
+def host_share(order: Order, part: int, parts: int) -> HostShare:
+    """What a host has of each window.
 
     Args:
         order: The order.
-        start: Places that are done, whole batches.
-        places: Of a batch.
         part: Which host.
-        parts: Among how many.
+        parts: Among how many. Where their number is no power of two up to the
+            number of classes, each reads all lanes.
+    """
+    lanes, places = order.lanes, order.places
+    own = places // parts
+    rows = rows_of(places, lanes)[part * own : (part + 1) * own]
+    begins = np.arange(0, order.window, places)[:, None]
+    wanted = (begins + rows).reshape(-1)
+    read = np.unique(wanted % lanes)
+    lane, turn = np.searchsorted(read, wanted % lanes), wanted // lanes
+    return HostShare(
+        tuple(int(number) for number in read),
+        lane * (order.window // lanes) + turn,
+    )
+
+
+def stretch(
+    order: Order, epoch: tf.Tensor, lane: tf.Tensor, start: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What a lane reads in an epoch.
+
+    Args:
+        order: The order.
+        epoch: int64 scalar.
+        lane: int64 scalar.
+        start: Places of the whole stream that are done.
 
     Returns:
-        For each class of the host, in the order of its rows, the lanes whose
-        turn it is one after the other. None where classes belong to several
-        hosts, so that each must read all.
+        int64 vectors: numbers of files in the order of reading, the first
+        record to take of each, and how many in a row.
     """
-    lanes, classes = order.lanes, classes_of(places, order.lanes)
-    if classes % parts:
-        return None
-    if classes == 1:
-        return [[(start + place) % lanes for place in range(lanes)]]
-    turn = np.arange(start, start + lanes) % lanes
-    pairs = turn.reshape(-1, classes, 2)[:, _bits_reversed(classes)]
-    rows = pairs.transpose(1, 0, 2).reshape(parts, classes // parts, -1)
-    return [[int(lane) for lane in each] for each in rows[part]]
+    # Of this function's graph alone: the order must not depend on the global
+    # seed, and TensorFlow refuses a computed seed beside a zero.
+    tf.random.set_seed(1)
+    before = _lane_records(epoch * order.images, order.lanes)
+    lengths = _lane_records((epoch + 1) * order.images, order.lanes) - before
+    done = _lane_records(tf.constant(start, tf.int64), order.lanes) - before
+    end = tf.cumsum(lengths)[lane]
+    length = lengths[lane]
+    begin = end - length + tf.clip_by_value(done[lane], 0, length)
+
+    files = tf.random.experimental.stateless_shuffle(
+        tf.range(len(order.counts), dtype=tf.int64),
+        tf.stack([tf.constant(order.seed, tf.int64), epoch]),
+    )
+    counts = tf.gather(tf.constant(order.counts, tf.int64), files)
+    starts = tf.cumsum(counts, exclusive=True)
+    begins = tf.clip_by_value(begin - starts, 0, counts)
+    taken = tf.clip_by_value(end - starts, 0, counts) - begins
+    some = taken > 0
+    return (
+        tf.boolean_mask(files, some),
+        tf.boolean_mask(begins, some),
+        tf.boolean_mask(taken, some),
+    )
+
+
+def shuffled(
+    order: Order, share: HostShare, window: tf.Tensor, epochs: tf.Tensor
+) -> tf.Tensor:
+    """A window's order, in which no record leaves its lane or its epoch.
+
+    Args:
+        order: The order.
+        share: The host's.
+        window: Number of the window, int64 scalar.
+        epochs: Of each record of the host's lanes, lane by lane, int64.
+
+    Returns:
+        Which of these records comes in the place of each, int64.
+    """
+    tf.random.set_seed(1)
+    seed = tf.stack([tf.constant(order.seed, tf.int64), -1 - window])
+    # Of all lanes, so that every host draws the same.
+    drawn = tf.random.stateless_uniform(
+        [order.lanes, order.window // order.lanes],
+        seed,
+        minval=0,
+        maxval=1 << 32,
+        dtype=tf.int64,
+    )
+    ours = tf.reshape(tf.gather(drawn, share.lanes), [-1])
+    lanes = tf.repeat(
+        tf.range(len(share.lanes), dtype=tf.int64),
+        order.window // order.lanes,
+    )
+    since = epochs - tf.reduce_min(epochs)
+    span = tf.reduce_max(since) + 1
+    key = (lanes * span + since) * (1 << 32) + ours
+    return tf.argsort(key, stable=True)
+
+
+def _lane_records(places: tf.Tensor, lanes: int) -> tf.Tensor:
+    """How many of the stream's first places each lane has, int64 `[lanes]`."""
+    number = tf.range(lanes, dtype=tf.int64)
+    return (places + lanes - 1 - number) // lanes
 
 
 def _bits_reversed(count: int) -> list[int]:

@@ -14,14 +14,7 @@ from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.fake import fake_images
 from efficientnet_tf.data.kinds import RecordDataset, Shards
 from efficientnet_tf.data.manifest import Split
-from efficientnet_tf.data.order import (
-    Order,
-    classes_of,
-    epoch_key,
-    lanes_by_class,
-    lanes_of,
-    stretch,
-)
+from efficientnet_tf.data.order import Order, host_share, shuffled, stretch
 from efficientnet_tf.data.preprocess import (
     TrainingCrop,
     evaluation_image,
@@ -30,13 +23,13 @@ from efficientnet_tf.data.preprocess import (
 from efficientnet_tf.data.reading import raw_records
 from efficientnet_tf.data.soundness import judged
 
-# Windows of a lane that are in memory at once: the one that is emptied, the
-# next one, and of a third its records, their pictures and these shuffled.
-WINDOWS_HELD = 4
+# Of a window's records: as read, as pictures and as shuffled; and those of the
+# window before or behind.
+COPIES_HELD = 4
 # What may be held for shuffling unless somebody says otherwise.
 SHUFFLE_BYTES = 2 << 30
 # Records that evaluation judges at once.
-EVALUATION_WINDOW = 64
+EVALUATION_WINDOW = 256
 # What a picture takes where nobody knows: ImageNet's mean.
 PICTURE_BYTES = 115_000
 
@@ -60,8 +53,8 @@ def training_examples(
     `rows_of`; every part has an equal share of the rows of every batch.
 
     A record that cannot be used leaves its place to the next sound one of its
-    window, cropped anew; in a window without any, to a grey pixel of the
-    class -1.
+    lane, cropped anew; in a window without any, to a grey pixel of the class
+    -1.
 
     Args:
         dataset: Where the records are.
@@ -95,12 +88,10 @@ def training_examples(
 
     records = _training_records(
         dataset,
-        seed=seed,
+        _order(dataset, seed, places, shuffle_bytes),
         start=start,
-        places=places,
         part=part,
         parts=parts,
-        window=_window(dataset.train, shuffle_bytes),
         notes=notes,
     )
     return records.map(
@@ -163,99 +154,117 @@ def evaluation_examples(
     )
 
 
-def _window(shards: Shards, shuffle_bytes: int) -> int:
-    """Records of a window, so that all lanes' keep within the bytes."""
+def _order(
+    dataset: RecordDataset, seed: int, places: int, shuffle_bytes: int
+) -> Order:
+    shards = dataset.train
     mean = shards.bytes // shards.images or PICTURE_BYTES
-    lanes = lanes_of(shards.counts)
-    return max(1, shuffle_bytes // (mean * lanes * WINDOWS_HELD))
+    most = shuffle_bytes // (mean * COPIES_HELD)
+    return Order(shards.counts, seed, places, most)
 
 
 def _training_records(
     dataset: RecordDataset,
+    order: Order,
     *,
-    seed: int,
     start: int,
-    places: int,
     part: int,
     parts: int,
-    window: int,
     notes: str,
 ) -> tf.data.Dataset:
-    """Epoch, number, JPEG and label of each of a host's places."""
-    order = Order(dataset.train.counts, seed, window)
-    ours = lanes_by_class(
-        order, start=start, places=places, part=part, parts=parts
+    """Epoch, number, JPEG and label of each of a host's rows."""
+    share = host_share(order, part, parts)
+    first_window = start // order.window
+    done = start % order.window // parts
+    size = len(share.lanes) * (order.window // order.lanes)
+
+    def finished(
+        after: tf.Tensor,
+        batch: tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]],
+    ) -> tuple[tf.Tensor, ...]:
+        # From the order of places to lane by lane.
+        epochs, numbers, raws = tf.nest.map_structure(
+            lambda values: _by_lane(values, len(share.lanes)), batch
+        )
+        places, encoded, labels = judged(dataset, raws)
+        if notes:
+            note(notes, numbers, places[:-1])
+        stands_in = _stand_ins(places, order.window // order.lanes)
+        chosen = shuffled(order, share, first_window + after, epochs)
+        skip = tf.where(after > 0, 0, done)
+        rows = tf.constant(share.rows)[skip:]
+        chosen, epochs = tf.gather(chosen, rows), tf.gather(epochs, rows)
+        found = tf.gather(stands_in, chosen)
+        return (
+            epochs,
+            tf.gather(numbers, chosen),
+            tf.gather(encoded, found),
+            tf.gather(labels, found),
+        )
+
+    return (
+        _lanes(dataset, order, share.lanes, first_window * order.window)
+        .batch(size, drop_remainder=True)
+        .enumerate()
+        .map(finished)
+        .prefetch(1)
+        .unbatch()
     )
-    classes = ours or lanes_by_class(
-        order, start=start, places=places, part=0, parts=1
-    )
+
+
+def _lanes(
+    dataset: RecordDataset, order: Order, lanes: tuple[int, ...], start: int
+) -> tf.data.Dataset:
+    """Epoch, number and record of the places of some lanes, in their order."""
+
+    def of_epoch(lane: tf.Tensor, epoch: tf.Tensor) -> tf.data.Dataset:
+        stretches = stretch(order, epoch, lane, start)
+        records = raw_records(dataset, dataset.train, *stretches)
+        return records.map(lambda number, raw: (epoch, number, raw))
 
     def of_lane(lane: tf.Tensor) -> tf.data.Dataset:
         epochs = tf.data.Dataset.range(start // order.images, tf.int64.max)
-        windows = epochs.flat_map(
-            lambda epoch: _windows(dataset, order, epoch, lane, start, notes)
-        )
-        return windows.prefetch(1).unbatch()
+        return epochs.flat_map(lambda epoch: of_epoch(lane, epoch))
 
-    def of_class(lanes: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(lanes).interleave(
-            of_lane,
-            cycle_length=lanes.shape[0],
-            num_parallel_calls=lanes.shape[0],
-            deterministic=True,
-        )
-
-    records = tf.data.Dataset.from_tensor_slices(
-        tf.constant(classes, tf.int64)
+    return tf.data.Dataset.from_tensor_slices(
+        tf.constant(lanes, tf.int64)
     ).interleave(
-        of_class,
-        cycle_length=len(classes),
-        block_length=places // classes_of(places, order.lanes),
-        num_parallel_calls=len(classes),
+        of_lane,
+        cycle_length=len(lanes),
+        num_parallel_calls=len(lanes),
         deterministic=True,
     )
-    if ours is None:
-        shares = records.batch(places // parts).shard(parts, part)
-        records = shares.unbatch()
-    return records
 
 
-def _windows(
-    dataset: RecordDataset,
-    order: Order,
-    epoch: tf.Tensor,
-    lane: tf.Tensor,
-    start: int,
-    notes: str,
-) -> tf.data.Dataset:
-    """The windows of a lane in an epoch, from the one with the start on."""
-    plan = stretch(order, epoch, lane, start)
-    key = tf.random.fold_in(epoch_key(order, epoch), lane)
+def _by_lane(values: tf.Tensor, lanes: int) -> tf.Tensor:
+    """Puts `[places, ...]`, dealt to lanes in turn, in the order of lanes."""
+    by_turn = tf.reshape(values, [-1, lanes])
+    return tf.reshape(tf.transpose(by_turn), [-1])
 
-    def shuffled(
-        after: tf.Tensor, batch: tuple[tf.Tensor, tuple[tf.Tensor, ...]]
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        numbers, raws = batch
-        count = tf.size(numbers, tf.int64)
-        places, encoded, labels = judged(dataset, raws)
-        sound = places[:-1]
-        if notes:
-            note(notes, numbers, sound)
-        turn = tf.random.experimental.stateless_shuffle(
-            tf.range(count), tf.random.fold_in(key, plan.first_window + after)
-        )
-        turn = turn[tf.where(after > 0, tf.constant(0, tf.int64), plan.done) :]
-        # The next sound record, else the last one, else the grey pixel.
-        last = tf.maximum(tf.size(sound) - 1, 0)
-        chosen = tf.minimum(tf.searchsorted(sound, turn), last)
-        return (
-            tf.fill([tf.size(turn)], epoch),
-            tf.gather(numbers, turn),
-            tf.gather(encoded, chosen),
-            tf.gather(labels, chosen),
-        )
 
-    raws = raw_records(
-        dataset, dataset.train, plan.files, plan.begins, plan.counts
+def _stand_ins(places: tf.Tensor, of_lane: int) -> tf.Tensor:
+    """Which of the sound records stands in the place of each.
+
+    Itself, else the next one of its lane, else the last one before; else what
+    stands behind all of them.
+
+    Args:
+        places: Of the sound records, ascending, int64, and last how many
+            records there are.
+        of_lane: Records of a lane, which follow on each other.
+
+    Returns:
+        Indices into `places`, int32 `[records]`.
+    """
+    place = tf.range(places[-1])
+    nothing = tf.size(places) - 1
+    after = tf.searchsorted(places, place)
+    before = tf.maximum(after - 1, 0)
+
+    def fits(found: tf.Tensor) -> tf.Tensor:
+        same = tf.gather(places, found) // of_lane == place // of_lane
+        return tf.logical_and(same, found < nothing)
+
+    return tf.where(
+        fits(after), after, tf.where(fits(before), before, nothing)
     )
-    return raws.batch(plan.size).enumerate().map(shuffled)

@@ -89,7 +89,13 @@ def _frames(file: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
     TensorFlow reads until it meets damage; only then the reader that goes
     past damage takes its place.
     """
-    read = tf.data.TFRecordDataset(file, buffer_size=READ_BUFFER_BYTES)
+    # A file that is not there, `ignore_errors` would ask for ever.
+    first_byte = tf.data.FixedLengthRecordDataset(file, 1, buffer_size=1).take(1)
+    read = first_byte.flat_map(
+        lambda _: tf.data.TFRecordDataset(
+            file, buffer_size=READ_BUFFER_BYTES
+        ).ignore_errors()
+    )
     rest = tf.data.Dataset.from_generator(
         _after_damage,
         output_signature=tf.TensorSpec([], tf.string),
@@ -97,9 +103,7 @@ def _frames(file: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
     )
     missing = tf.data.Dataset.from_tensors("").repeat()
     # None of those that follow is asked for anything where there is no need.
-    return (
-        read.ignore_errors().concatenate(rest).concatenate(missing).take(count)
-    )
+    return read.concatenate(rest).concatenate(missing).take(count)
 
 
 def _after_damage(file: bytes, count: int) -> Iterator[bytes]:

@@ -86,7 +86,7 @@ def judge(
         parts, part = context.num_input_pipelines, context.input_pipeline_id
         examples = evaluation_examples(
             dataset, "validation", cut=trained.cut, part=part, parts=parts
-        ).take(-(-(images - part) // parts))
+        ).take(images * (part + 1) // parts - images * part // parts)
         return padded_batches(examples, trained.cut.pixels, share)
 
     batches = iter(strategy.distribute_datasets_from_function(of_host))
@@ -105,6 +105,7 @@ def judge(
                         sums[name] = sums.get(name, 0.0) + now
             worst = sorted(worst, key=lambda image: -image.loss)[:WORST]
             advance(min(images, start + share * replicas))
+    sums["records"] = np.array(float(images))
     return Findings(details(sums), tuple(worst), dataset.validation.images)
 
 

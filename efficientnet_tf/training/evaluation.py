@@ -37,12 +37,15 @@ class Scores:
         top5: Share whose class is among the five likeliest.
         loss: Mean cross entropy, without smoothing or decay.
         images: How many images were counted.
+        skipped: How many records could not be used; the shares and the mean
+            are over the others.
     """
 
     top1: float
     top5: float
     loss: float
     images: int
+    skipped: int = 0
 
 
 def figures(averaged: Scores, raw: Scores) -> dict[str, float]:
@@ -54,6 +57,7 @@ def figures(averaged: Scores, raw: Scores) -> dict[str, float]:
         "raw_top1": raw.top1,
         "raw_top5": raw.top5,
         "validation_images": averaged.images,
+        "validation_skipped": averaged.skipped,
     }
 
 
@@ -70,6 +74,7 @@ class Evaluator:
         strategy: tf.distribute.Strategy,
         split: Split = "validation",
         first_logit: int = 0,
+        max_bad_share: float = 0.0,
     ):
         """Lays the pipeline out; nothing is read yet.
 
@@ -82,15 +87,17 @@ class Evaluator:
             strategy: The devices.
             split: Which of the records.
             first_logit: That of the data's first class.
+            max_bad_share: Of the records that may be unusable.
         """
         self._network = network
         self._split = split
-        self._images = getattr(dataset, split).images
+        self._images = dataset.split(split).images
+        self._max_bad_share = max_bad_share
         self._first_logit = first_logit
         self._strategy = strategy
         self._shared = is_shared(strategy)
         replicas = strategy.num_replicas_in_sync
-        share = -(-min(batch, self._images + 1) // replicas)
+        share = -(-min(batch, self._images) // replicas)
         self._batch = share * replicas
 
         def of_host(
@@ -112,7 +119,7 @@ class Evaluator:
         """Evaluates a model of the network.
 
         Raises:
-            RunError: The records are not as many as they should be.
+            RunError: More records than may be are unusable.
         """
         return scores(self.sums(model, count_scores))
 
@@ -124,10 +131,11 @@ class Evaluator:
             count: What to count; "scores" must be as `count_scores` has it.
 
         Returns:
-            float64 arrays, of the names and shapes that `count` gives.
+            float64 arrays, of the names and shapes that `count` gives, and
+            "records", how many there are, be they usable or not.
 
         Raises:
-            RunError: The records are not as many as they should be.
+            RunError: More records than may be are unusable.
         """
         key = (id(model), count)
         if key not in self._calls:
@@ -135,9 +143,7 @@ class Evaluator:
         call = self._calls[key]
         iterator = iter(self._batches)
         sums: dict[str, np.ndarray] = {}
-        # The last batch always has room for one image too many, so that
-        # records that should not be there are noticed.
-        steps = self._images // self._batch + 1
+        steps = -(-self._images // self._batch)
         for start in range(0, steps, STEPS_PER_CALL):
             steps_now = min(STEPS_PER_CALL, steps - start)
             with device_errors("evaluation", shared=self._shared):
@@ -146,11 +152,14 @@ class Evaluator:
                     sums[name] = sums.get(name, 0.0) + value.numpy().astype(
                         np.float64
                     )
-        images = int(sums["scores"][0])
-        if images != self._images:
+        sums["records"] = np.array(float(self._images))
+        skipped = self._images - int(sums["scores"][0])
+        if skipped > self._max_bad_share * self._images:
             raise RunError(
-                f"the {self._split} split has {images} records or more; "
-                f"{self._images} were expected"
+                f"{skipped:,} of the {self._images:,} records of the "
+                f"{self._split} split cannot be used, more than "
+                f"data.max_bad_share {self._max_bad_share:g}; `check` tells "
+                "which and why, a larger share passes over them"
             )
         return sums
 
@@ -223,19 +232,35 @@ def right_in_five(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def scores(sums: Mapping[str, np.ndarray]) -> Scores:
-    """Shares and means out of the sums of `count_scores`."""
+    """Shares and means out of what `Evaluator.sums` gives."""
     images, top1, top5, loss = (float(value) for value in sums["scores"])
-    return Scores(top1 / images, top5 / images, loss / images, int(images))
+    counted = max(images, 1.0)
+    return Scores(
+        top1 / counted,
+        top5 / counted,
+        loss / counted,
+        int(images),
+        int(sums["records"] - images),
+    )
 
 
 def padded_batches(
     examples: tf.data.Dataset, pixels: int, share: int
 ) -> tf.data.Dataset:
-    """Batches of (image, label, weight), endless images of weight 0 last."""
+    """Batches of (image, label, weight), endless images of weight 0 last.
+
+    A record that could not be used, of the label -1, has weight 0 too.
+    """
     nothing = tf.data.Dataset.from_tensors(
         (tf.zeros([pixels, pixels, 3]), tf.constant(0), tf.constant(0.0))
     )
-    counted = examples.map(lambda image, label: (image, label, 1.0))
+    counted = examples.map(
+        lambda image, label: (
+            image,
+            tf.maximum(label, 0),
+            tf.cast(label >= 0, tf.float32),
+        )
+    )
     return (
         counted.concatenate(nothing.repeat())
         .batch(share, drop_remainder=True)

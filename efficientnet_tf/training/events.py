@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -115,6 +115,7 @@ class Events:
         gradient_norm: float,
         images_per_second: float,
         input_wait_share: float,
+        bad_records: Mapping[str, int],
     ) -> None:
         """Notes how training goes.
 
@@ -126,6 +127,8 @@ class Events:
             images_per_second: Trained on, evaluation not counted.
             input_wait_share: Share of that time, 0 to 1, that the devices
                 waited for images.
+            bad_records: How many training records could not be used so far,
+                by reason.
         """
         self._scalars(
             step,
@@ -135,6 +138,10 @@ class Events:
                 "train/gradient_norm": gradient_norm,
                 "train/images_per_second": images_per_second,
                 "train/input_wait_share": input_wait_share,
+                **{
+                    f"train/bad_records/{reason.replace(' ', '_')}": count
+                    for reason, count in bad_records.items()
+                },
             },
         )
 

@@ -9,6 +9,7 @@ from types import TracebackType
 
 import tensorflow as tf
 
+from efficientnet_tf.data.bad_records import BadRecords
 from efficientnet_tf.progress import Advance, progress, training_note
 from efficientnet_tf.training.batches import host_batches
 from efficientnet_tf.training.evaluation import Scores
@@ -69,6 +70,9 @@ class Journal:
         self._events: Events | None = None
         self._advance: Advance | None = None
         self._top1: float | None = None
+        self.bad_records = BadRecords(
+            run.dataset, run.model_dir.path, run.config.data.max_bad_share
+        )
 
     def take_back(self, *, resumed: bool) -> None:
         """Drops metrics of steps that will be done again.
@@ -130,6 +134,7 @@ class Journal:
                 gradient_norm=going.gradient_norm,
                 images_per_second=going.images_per_second,
                 input_wait_share=going.input_wait_share,
+                bad_records=self.bad_records.counts(),
             )
         self._show(going)
 
@@ -157,6 +162,7 @@ class Journal:
                     input_wait_seconds=going.waited_seconds,
                     raw_top1=raw.top1 if raw else None,
                     raw_top5=raw.top5 if raw else None,
+                    bad_records=self.bad_records.counts(),
                 )
             )
             self._events.evaluation(step, averaged=averaged, raw=raw)

@@ -164,6 +164,7 @@ class _Training:
             cut=run.cut,
             batch=run.config.evaluate.batch,
             strategy=strategy,
+            max_bad_share=run.config.data.max_bad_share,
         )
         self._journal = Journal(
             run, self._plan, self._state, writes=self._chief
@@ -238,6 +239,7 @@ class _Training:
             profile.after(self._step)
             if self._step < stop:
                 self._diverged()
+            self._look_at_bad_records()
             self._journal.trained()
             self._stop_if_asked()
             self._evaluate_and_save()
@@ -281,6 +283,24 @@ class _Training:
                 self._save()
                 self._checkpoints.wait()
         raise Stopped(stop.reason, stop.exit_code, self.saved)
+
+    def _look_at_bad_records(self) -> None:
+        """Looks up records that could not be used.
+
+        Raises:
+            RunError: They are too many, on all hosts.
+        """
+        too_many: RunError | None = None
+        if self._chief:
+            with device_errors("looking up bad records"):
+                try:
+                    self._journal.bad_records.look()
+                except RunError as error:
+                    too_many = error
+        if agreed(self._strategy, too_many is not None):
+            raise too_many or RunError(
+                "the first host met too many bad records; see there"
+            )
 
     def _asked_to_stop(self) -> Stop | None:
         """The same on all hosts, which must all ask at the same steps."""
@@ -359,6 +379,7 @@ class _Training:
             "steps": self._step,
             "epochs": self._step / self._plan.steps_per_epoch,
             **figures(scores, raw),
+            "bad_records": self._journal.bad_records.counts(),
             "images_per_second": mean_pace(run.model_dir.metrics()),
             "trainable_parameters": counts.trainable_parameters,
             "macs": counts.macs,

@@ -29,7 +29,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ class Metrics:
         input_wait_seconds: That the devices waited for images.
         raw_top1: Of the weights as they are trained; None where nobody looked.
         raw_top5: The same.
+        bad_records: Training records that could not be used so far, by reason.
     """
 
     step: int
@@ -91,6 +92,7 @@ class Metrics:
     input_wait_seconds: float
     raw_top1: float | None = None
     raw_top5: float | None = None
+    bad_records: dict[str, int] = field(default_factory=dict)
 
 
 class ModelDir:

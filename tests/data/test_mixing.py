@@ -92,7 +92,7 @@ def test_shares_of_a_batch_are_mixed_as_the_whole(mixing: Mixing) -> None:
     whole = mixed(mixing)
     for first in range(0, SHARE, 16):
         images, targets = batch(slice(first, first + 16))
-        rows = Rows(SHARE, tf.constant(first))
+        rows = Rows(SHARE, tf.range(first, first + 16))
         part = mix(images, targets, mixing, seed=SEED, rows=rows)
         for got, expected in zip(part, whole, strict=True):
             np.testing.assert_array_equal(got, expected[first : first + 16])

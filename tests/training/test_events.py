@@ -33,6 +33,7 @@ def note(events, step, top1):
         gradient_norm=2.0,
         images_per_second=80.0,
         input_wait_share=0.25,
+        bad_records={"wrong label": 3},
     )
     events.evaluation(step, averaged=Scores(top1, 0.9, 0.7, 10))
 
