@@ -162,7 +162,8 @@ def _reason(dataset: RecordDataset, number: int) -> Reason:
         return "damaged record" if frame else "missing record"
     try:
         encoded, label = parser(dataset)(*raw)
-    except tf.errors.OpError:
+    # The message may hold bytes of the record, which are no text.
+    except (tf.errors.OpError, UnicodeDecodeError):
         return "no picture" if dataset.kind == "folder" else "no example"
     try:
         class_of(label, dataset)

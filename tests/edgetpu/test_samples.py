@@ -81,6 +81,6 @@ def test_many_files_are_not_all_read(dataset, monkeypatch, tmp_path):
             with tf.io.TFRecordWriter(files[-1]) as writer:
                 for record in records[2 * number : 2 * number + 2]:
                     writer.write(record)
-    many = dataclasses.replace(dataset, train=Shards(tuple(files), 24))
+    many = dataclasses.replace(dataset, train=Shards(tuple(files), (2,) * 12))
     images = calibration_images(many, images=3, cut=CUT)
     assert len(images) == 3 + 2

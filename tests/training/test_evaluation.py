@@ -91,7 +91,7 @@ def test_records_that_are_not_there_are_said(tiny_network, squares):
     wrong = replace(squares, validation=Shards(files, (7, 7)))
     model = build_network(tiny_network)
     expected = evaluator(tiny_network, squares, 4)(model)
-    with pytest.raises(RunError, match="1 of the 14 records .* max_bad_share"):
+    with pytest.raises(RunError, match="1 of the 14 records .*max_bad_share"):
         evaluator(tiny_network, wrong, 4)(model)
     lenient = Evaluator(
         tiny_network,

@@ -56,6 +56,7 @@ def test_scalars_are_grouped_by_what_they_are_of(tmp_path):
         "train/gradient_norm",
         "train/images_per_second",
         "train/input_wait_share",
+        "train/bad_records/wrong_label",
         "validation/top1",
         "validation/top5",
         "validation/loss",
