@@ -63,9 +63,7 @@ class BadRecord:
 class BadRecords:
     """What a training has passed over so far."""
 
-    def __init__(
-        self, dataset: RecordDataset, folder: str, max_share: float
-    ):
+    def __init__(self, dataset: RecordDataset, folder: str, max_share: float):
         """Binds it to a run; nothing is read yet.
 
         Args:

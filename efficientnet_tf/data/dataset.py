@@ -146,7 +146,9 @@ def _in_folder(
         return open_folder(folder)
     first, classes = labels
     if all(images) and classes:
-        return _from_names(folder, names, (1 if first is None else first, classes))
+        return _from_names(
+            folder, names, (1 if first is None else first, classes)
+        )
     return _from_names(folder, names, None)
 
 

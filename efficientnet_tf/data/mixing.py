@@ -95,9 +95,7 @@ def _neighbours(values: tf.Tensor) -> tf.Tensor:
     return tf.reshape(pairs[:, ::-1], tf.shape(values))
 
 
-def _beta(
-    alpha: float, seeds: list[tf.Tensor], rows: Rows
-) -> tf.Tensor:
+def _beta(alpha: float, seeds: list[tf.Tensor], rows: Rows) -> tf.Tensor:
     """float32 `[share]` of Beta(alpha, alpha), as a ratio of two gammas.
 
     Their logarithms are drawn: for a small alpha most are below what float32

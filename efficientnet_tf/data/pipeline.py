@@ -265,6 +265,4 @@ def _stand_ins(places: tf.Tensor, of_lane: int) -> tf.Tensor:
         same = tf.gather(places, found) // of_lane == place // of_lane
         return tf.logical_and(same, found < nothing)
 
-    return tf.where(
-        fits(after), after, tf.where(fits(before), before, nothing)
-    )
+    return tf.where(fits(after), after, tf.where(fits(before), before, nothing))

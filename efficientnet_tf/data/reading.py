@@ -90,7 +90,9 @@ def _frames(file: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
     past damage takes its place.
     """
     # A file that is not there, `ignore_errors` would ask for ever.
-    first_byte = tf.data.FixedLengthRecordDataset(file, 1, buffer_size=1).take(1)
+    first_byte = tf.data.FixedLengthRecordDataset(file, 1, buffer_size=1).take(
+        1
+    )
     read = first_byte.flat_map(
         lambda _: tf.data.TFRecordDataset(
             file, buffer_size=READ_BUFFER_BYTES
@@ -159,9 +161,7 @@ def _from_png(content: tf.Tensor) -> tf.Tensor:
 def _parse_file(dataset: RecordDataset) -> Parser:
     del dataset
 
-    def parse(
-        path: tf.Tensor, label: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def parse(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         content = tf.io.read_file(path)
         head = tf.strings.substr(content, 0, _HEAD_BYTES)
         is_jpeg = tf.equal(tf.strings.substr(head, 0, 3), _JPEG_BEGIN)

@@ -143,7 +143,8 @@ class Checkpoints:
         Raises:
             RunError: An earlier one could not be written.
         """
-        if top1 >= float(self._best_top1.numpy()):
+        # In the variable's own precision, so that equal figures are equal.
+        if np.float32(top1) >= self._best_top1.numpy():
             self._best_top1.assign(top1)
             self._save("best")
 

@@ -126,7 +126,9 @@ def write(
         files.append(str(path))
     shards = Shards(tuple(files), (RECORDS,) * FILES, 10_000)
     labels = tuple(str(number) for number in range(TOTAL))
-    return RecordDataset("greys", str(folder), shards, shards, labels, 1), begins
+    return RecordDataset(
+        "greys", str(folder), shards, shards, labels, 1
+    ), begins
 
 
 def epochs(
@@ -257,4 +259,6 @@ def test_a_stream_with_bad_records_can_begin_anywhere(tmp_path: Path) -> None:
 
     whole = stream(0, 2 * TOTAL)
     for start in (1, 8, TOTAL + 3):
-        np.testing.assert_array_equal(stream(start, 9), whole[start : start + 9])
+        np.testing.assert_array_equal(
+            stream(start, 9), whole[start : start + 9]
+        )

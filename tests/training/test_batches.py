@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from efficientnet_tf.data.kinds import RecordDataset, Shards
 from efficientnet_tf.training.batches import host_batches
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.config_files import override
@@ -110,3 +112,48 @@ def test_the_settings_reach_the_images(config: Config) -> None:
     mean = np.float32(run.network.normalization.mean)
     for image in images:
         assert (image == mean).all(-1).sum() > 10
+
+
+@pytest.fixture(scope="module", params=[1, 9])
+def refiled(
+    request: pytest.FixtureRequest,
+    squares: RecordDataset,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> RecordDataset:
+    """The squares in another number of files: with 9 there are 8 lanes."""
+    folder = tmp_path_factory.mktemp("refiled")
+    records = list(
+        tf.data.TFRecordDataset(list(squares.train.files)).as_numpy_iterator()
+    )
+    files, counts = [], []
+    for number, some in enumerate(np.array_split(records, request.param)):
+        files.append(str(folder / f"{number}"))
+        counts.append(len(some))
+        with tf.io.TFRecordWriter(files[-1]) as writer:
+            for record in some:
+                writer.write(record)
+    shards = Shards(tuple(files), tuple(counts), squares.train.bytes)
+    return replace(squares, train=shards)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "replicas", "parts", "start"), [(2, 2, 1, 3), (4, 4, 1, 0)]
+)
+def test_so_it_has_whatever_the_number_of_files(
+    config: Config,
+    refiled: RecordDataset,
+    hosts: int,
+    replicas: int,
+    parts: int,
+    start: int,
+) -> None:
+    config = override(
+        config,
+        ["data.mixup=0.3", "data.cutmix=1.0", f"train.microbatches={parts}"],
+    )
+    run = replace(open_run(config), dataset=refiled)
+    expected = dealt(run, hosts=1, replicas=1)[start:]
+    found = dealt(run, hosts=hosts, replicas=replicas, start=start)
+    for (images, targets), (one, those) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(images, one)
+        np.testing.assert_array_equal(targets, those)

@@ -26,7 +26,7 @@ def command(data: Path, model_dir: Path, *more: str) -> str:
         f"--model=tiny --data_dir={data} --model_dir={model_dir} "
         "--set=model.batch_norm_momentum=0.9 --set=train.epochs=4 "
         "--set=train.batch=8 --set=train.average_decay=0.9 "
-        "--set=train.learning_rate_per_256=0.3 --set=train.steps_per_call=4 "
+        "--set=train.learning_rate_per_256=0.1 --set=train.steps_per_call=4 "
         "--set=export.calibration_images=4 --set=export.verify_images=4"
     )
     return " ".join((settings, *more))
