@@ -12,7 +12,7 @@ import tensorflow as tf
 from efficientnet_tf.data.bad_records import note
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.fake import fake_images
-from efficientnet_tf.data.kinds import RecordDataset, Shards
+from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.data.manifest import Split
 from efficientnet_tf.data.order import Order, host_share, shuffled, stretch
 from efficientnet_tf.data.preprocess import (

@@ -44,8 +44,8 @@ def raw_records(
 
     Returns:
         As many elements as the counts say: a record's number in the split,
-        scalar int64, and a tuple of what `parser` takes. In the place of a record that
-        is damaged or missing stands one that it fails on.
+        scalar int64, and a tuple of what `parser` takes. In the place of a
+        record that is damaged or missing stands one that it fails on.
 
     Raises:
         tf.errors.OpError: When run on a file that cannot be read.
@@ -110,12 +110,13 @@ def _frames(file: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
 
 def _after_damage(file: bytes, count: int) -> Iterator[bytes]:
     """A file's records from the first damaged one on, which is ""."""
-    damaged, number = False, 0
-    for number, frame in enumerate(read_frames(file.decode()), 1):
+    damaged, found = False, 0
+    for frame in read_frames(file.decode()):
+        found += 1
         damaged |= frame.record is None
         if damaged:
             yield frame.record or b""
-    if not damaged and number >= count:
+    if not damaged and found >= count:
         raise OSError(f"{file.decode()} could not be read to its end")
 
 

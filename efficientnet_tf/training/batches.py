@@ -59,6 +59,8 @@ def host_batches(
     parts = config.train.microbatches
     places = replicas * share
     first_step = start // config.train.batch
+    # Shares that may wait; those that are being finished are in float32.
+    ready = max(local, config.data.prefetch_bytes // _bytes(run, share) // 2)
     mixing = Mixing(config.data.mixup, config.data.cutmix)
     examples = training_examples(
         run.dataset,
@@ -107,6 +109,11 @@ def host_batches(
     return (
         examples.batch(share, drop_remainder=True)
         .enumerate()
-        .map(finished, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
+        .map(finished, num_parallel_calls=max(1, min(local, ready // 4)))
+        .prefetch(ready)
     )
+
+
+def _bytes(run: Run, share: int) -> int:
+    """Of the images of a share, as they are decoded: float32."""
+    return share * run.network.pixels**2 * 3 * 4

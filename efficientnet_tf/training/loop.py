@@ -6,11 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from efficientnet_tf.data.cache import in_memory
+from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.errors import TEMPORARY, InputError, RunError, Stopped
 from efficientnet_tf.networks import totals
 from efficientnet_tf.training.batches import training_batches
@@ -130,6 +133,12 @@ def _claimed(run: Run, strategy: tf.distribute.Strategy) -> Iterator[Lease]:
         yield lease
 
 
+def _kept(run: Run) -> RecordDataset:
+    """The data set, in memory if the config says so."""
+    in_places = {"off": lambda dataset: dataset, "memory": in_memory}
+    return in_places[run.config.data.cache](run.dataset)
+
+
 class _Training:
     """A run on its devices."""
 
@@ -141,6 +150,8 @@ class _Training:
         stops: Stops,
     ):
         self._run = run
+        # What is read; what is said of it names the files that it came from.
+        self._read = replace(run, dataset=_kept(run))
         self._strategy = strategy
         self._lease = lease
         self._stops = stops
@@ -160,7 +171,7 @@ class _Training:
         )
         self._evaluate = Evaluator(
             run.network,
-            run.dataset,
+            self._read.dataset,
             cut=run.cut,
             batch=run.config.evaluate.batch,
             strategy=strategy,
@@ -249,7 +260,7 @@ class _Training:
         policy = keras.DTypePolicy(self._policy)
         return iter(
             training_batches(
-                self._run,
+                self._read,
                 self._strategy,
                 start=self._step * self._run.config.train.batch,
                 dtype=tf.as_dtype(policy.compute_dtype),

@@ -1,0 +1,83 @@
+"""A data set's files, kept in the memory of this process.
+
+Records are kept as they lie in their files: of a picture a crop is another one
+in every epoch, and four times as large when it is decoded.
+"""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import tensorflow as tf
+
+from efficientnet_tf.data.counts import FILES_AT_ONCE
+from efficientnet_tf.data.kinds import RecordDataset, Shards
+from efficientnet_tf.errors import InputError
+from efficientnet_tf.progress import progress
+
+# TensorFlow's file system in memory.
+_SCHEME = "ram://efficientnet_tf"
+# Of the memory that is free; the rest is for batches and the network.
+_SHARE = 0.5
+
+_numbers = itertools.count()
+
+
+def in_memory(dataset: RecordDataset) -> RecordDataset:
+    """Copies all files of a data set into memory, for as long as we live.
+
+    Returns:
+        The same data set, whose files are there.
+
+    Raises:
+        InputError: They do not fit, or one cannot be read.
+    """
+    if dataset.kind == "fake":
+        return dataset
+    files = (*dataset.train.files, *dataset.validation.files)
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        sizes = list(pool.map(lambda file: tf.io.gfile.stat(file).length, files))
+        needed, free = sum(sizes), int(_SHARE * free_bytes())
+        if needed > free:
+            raise InputError(
+                f"data.cache 'memory': {dataset.path} has {needed / 1e9:,.1f} "
+                f"GB, of which {free / 1e9:,.1f} fit here; leave it off"
+            )
+        folder = f"{_SCHEME}/{next(_numbers)}"
+        copies = [f"{folder}/{number}" for number in range(len(files))]
+        tf.io.gfile.makedirs(folder)
+        with progress("reading into memory", len(files)) as advance:
+            done = itertools.count(1)
+
+            def copy(file: str, copy: str) -> None:
+                tf.io.gfile.copy(file, copy)
+                advance(next(done))
+
+            try:
+                list(pool.map(copy, files, copies))
+            except tf.errors.OpError as error:
+                raise InputError(
+                    f"data.cache 'memory': {error.message}"
+                ) from error
+    first = len(dataset.train.files)
+
+    def moved(shards: Shards, files: list[str]) -> Shards:
+        return replace(shards, files=tuple(files))
+
+    return replace(
+        dataset,
+        train=moved(dataset.train, copies[:first]),
+        validation=moved(dataset.validation, copies[first:]),
+    )
+
+
+def free_bytes() -> int:
+    """Memory that this machine has left, by what Linux says."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return int(value.split()[0]) * 1024
+    raise InputError("data.cache 'memory': /proc/meminfo does not say what fits")

@@ -1,0 +1,170 @@
+"""One stream, whatever the pictures lie in."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from efficientnet_tf.data.cache import in_memory
+from efficientnet_tf.data.cut import Cut
+from efficientnet_tf.data.dataset import open_dataset
+from efficientnet_tf.data.kinds import RecordDataset
+from efficientnet_tf.data.pipeline import (
+    evaluation_examples,
+    training_examples,
+)
+from efficientnet_tf.data.preprocess import TrainingCrop
+from efficientnet_tf.errors import InputError
+
+CUT = Cut(16, "whole", "bilinear")
+CLASSES = ("ant", "bee", "fly")
+# Of a picture by its class, in training and validation.
+EACH = {"train": 5, "validation": 2}
+
+
+def encoded(grey: int, kind: str = "JPEG", **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), (grey,) * 3).save(file, kind, **options)
+    return file.getvalue()
+
+
+def shade(label: int) -> int:
+    return 40 + 80 * label
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "insects"
+    for split, each in EACH.items():
+        for label, name in enumerate(CLASSES):
+            place = path / split / name
+            place.mkdir(parents=True)
+            for number in range(each):
+                content = encoded(shade(label))
+                if number == 1:
+                    content = encoded(shade(label), "PNG")
+                (place / f"{number}.jpg").write_bytes(content)
+    return path
+
+
+def check(
+    dataset: RecordDataset, split: str, expected: Counter[int]
+) -> None:
+    """All labels as often as they should come, each with its shade."""
+    labels: Counter[int] = Counter()
+    for image, label in evaluation_examples(dataset, split, cut=CUT):
+        np.testing.assert_allclose(image, shade(int(label)), atol=2)
+        labels[int(label)] += 1
+    assert labels == expected
+    if split != "train":
+        return
+    stream = training_examples(
+        dataset, cut=CUT, crop=TrainingCrop(), seed=0, places=2
+    )
+    for _ in range(2):
+        labels = Counter()
+        for image, label in islice(stream, expected.total()):
+            np.testing.assert_allclose(image, shade(int(label)), atol=2)
+            labels[int(label)] += 1
+        assert labels == expected
+
+
+def test_a_folder_of_class_folders(folder: Path) -> None:
+    dataset = open_dataset(str(folder))
+    assert (dataset.labels, dataset.name) == (CLASSES, "insects")
+    for split, each in EACH.items():
+        check(dataset, split, Counter(dict.fromkeys(range(3), each)))
+
+
+def test_a_folder_without_splits_is_split_as_prepare_does(
+    folder: Path, tmp_path: Path
+) -> None:
+    from efficientnet_tf.data.prepare import prepare
+
+    source = folder / "train"
+    dataset = open_dataset(str(source))
+    assert (dataset.train.images, dataset.validation.images) == (12, 3)
+    prepared = prepare(str(source), str(tmp_path / "out"))
+    records = tf.data.TFRecordDataset(list(prepared.validation.files))
+    held_out = {
+        tf.train.Example.FromString(record).features.feature[
+            "image/filename"
+        ].bytes_list.value[0].decode()
+        for record in records.as_numpy_iterator()
+    }
+    ours = {Path(file).name for file in dataset.validation.files}
+    assert ours == held_out
+
+
+def test_a_picture_that_its_exif_turns(tmp_path: Path) -> None:
+    """White above black, and the camera lay on its side."""
+    picture = np.zeros((40, 40, 3), np.uint8)
+    picture[:20] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            Image.fromarray(picture).save(
+                tmp_path / name / f"{number}.jpg", exif=exif
+            )
+    dataset = open_dataset(str(tmp_path))
+    for image, _ in evaluation_examples(dataset, "train", cut=CUT):
+        assert image[:6].numpy().max() < 10
+        assert image[10:].numpy().min() > 245
+
+
+def test_a_broken_picture_of_a_folder_is_passed_over(
+    folder: Path, tmp_path: Path
+) -> None:
+    for label, name in enumerate(CLASSES):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            content = encoded(shade(label))
+            (tmp_path / name / f"{number}.jpg").write_bytes(content)
+    dataset = open_dataset(str(tmp_path))
+    Path(dataset.train.files[2]).write_bytes(b"no picture")
+    expected = Counter(dataset.train.labels)
+    broken = dataset.train.labels[2]
+    expected[broken] -= 1
+    labels = [
+        int(label)
+        for _, label in evaluation_examples(dataset, "train", cut=CUT)
+    ]
+    assert labels[2] == -1
+    assert Counter(labels) == expected + Counter([-1])
+
+
+def test_fake_images_are_of_the_right_size_and_cost_nothing() -> None:
+    dataset = open_dataset("fake", classes=7)
+    assert (dataset.train.images, dataset.classes) == (1_281_167, 7)
+    stream = training_examples(dataset, cut=CUT, crop=TrainingCrop(), seed=0)
+    for image, label in islice(stream, 20):
+        assert image.shape == (16, 16, 3)
+        assert 0 <= int(label) < 7
+        assert 60 < image.numpy().std() < 90
+    few = open_dataset("fake", train_images=10, validation_images=5, classes=7)
+    assert len(list(evaluation_examples(few, "validation", cut=CUT))) == 5
+
+
+def test_files_in_memory_give_the_same(folder: Path) -> None:
+    dataset = in_memory(open_dataset(str(folder)))
+    assert all(file.startswith("ram://") for file in dataset.train.files)
+    check(dataset, "train", Counter(dict.fromkeys(range(3), EACH["train"])))
+
+
+def test_what_does_not_fit_into_memory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "efficientnet_tf.data.cache.free_bytes", lambda: 1000
+    )
+    with pytest.raises(InputError, match="data.cache 'memory'.* 0.0 fit"):
+        in_memory(open_dataset(str(folder)))
