@@ -38,7 +38,9 @@ def in_memory(dataset: RecordDataset) -> RecordDataset:
         return dataset
     files = (*dataset.train.files, *dataset.validation.files)
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        sizes = list(pool.map(lambda file: tf.io.gfile.stat(file).length, files))
+        sizes = list(
+            pool.map(lambda file: tf.io.gfile.stat(file).length, files)
+        )
         needed, free = sum(sizes), int(_SHARE * free_bytes())
         if needed > free:
             raise InputError(
@@ -80,4 +82,6 @@ def free_bytes() -> int:
             name, _, value = line.partition(":")
             if name == "MemAvailable":
                 return int(value.split()[0]) * 1024
-    raise InputError("data.cache 'memory': /proc/meminfo does not say what fits")
+    raise InputError(
+        "data.cache 'memory': /proc/meminfo does not say what fits"
+    )

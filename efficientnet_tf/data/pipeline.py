@@ -1,7 +1,7 @@
 """Streams of images and labels out of records of any kind.
 
 What comes at a place of a training stream follows from (seed, epoch) and the
-data, and how it is cropped from (seed, epoch, record): so a stream can begin
+data, and how it is cropped and augmented from (seed, epoch, record): so a stream can begin
 at any place without a saved state, on any number of hosts and threads.
 """
 
@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from efficientnet_tf.data.augmentation.recipe import (
+    NO_AUGMENTATION,
+    Augmentation,
+)
 from efficientnet_tf.data.bad_records import note
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.fake import fake_images
@@ -39,6 +43,7 @@ def training_examples(
     *,
     cut: Cut,
     crop: TrainingCrop,
+    augmentation: Augmentation = NO_AUGMENTATION,
     seed: int,
     start: int = 0,
     places: int = 1,
@@ -60,7 +65,8 @@ def training_examples(
         dataset: Where the records are.
         cut: The size of the images and the kernel.
         crop: What part of a picture they are.
-        seed: Decides order and crops.
+        augmentation: What is done to them.
+        seed: Decides order, crops and augmentation.
         start: Places of the stream to leave out, whole batches.
         places: Of a batch, a multiple of `parts`.
         part: Which of the parts of the stream this is.
@@ -84,7 +90,8 @@ def training_examples(
     ) -> tuple[tf.Tensor, tf.Tensor]:
         key = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
         seeds = tf.random.fold_in(key, number)
-        return training_image(encoded, seeds, cut, crop), label
+        image = training_image(encoded, seeds, cut, crop, augmentation)
+        return image, label
 
     records = _training_records(
         dataset,

@@ -54,9 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def check(
-    dataset: RecordDataset, split: str, expected: Counter[int]
-) -> None:
+def check(dataset: RecordDataset, split: str, expected: Counter[int]) -> None:
     """All labels as often as they should come, each with its shade."""
     labels: Counter[int] = Counter()
     for image, label in evaluation_examples(dataset, split, cut=CUT):
@@ -94,9 +92,10 @@ def test_a_folder_without_splits_is_split_as_prepare_does(
     prepared = prepare(str(source), str(tmp_path / "out"))
     records = tf.data.TFRecordDataset(list(prepared.validation.files))
     held_out = {
-        tf.train.Example.FromString(record).features.feature[
-            "image/filename"
-        ].bytes_list.value[0].decode()
+        tf.train.Example.FromString(record)
+        .features.feature["image/filename"]
+        .bytes_list.value[0]
+        .decode()
         for record in records.as_numpy_iterator()
     }
     ours = {Path(file).name for file in dataset.validation.files}
@@ -163,8 +162,6 @@ def test_files_in_memory_give_the_same(folder: Path) -> None:
 def test_what_does_not_fit_into_memory(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "efficientnet_tf.data.cache.free_bytes", lambda: 1000
-    )
+    monkeypatch.setattr("efficientnet_tf.data.cache.free_bytes", lambda: 1000)
     with pytest.raises(InputError, match="data.cache 'memory'.* 0.0 fit"):
         in_memory(open_dataset(str(folder)))
