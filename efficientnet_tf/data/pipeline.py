@@ -1,8 +1,9 @@
 """Streams of images and labels out of records of any kind.
 
 What comes at a place of a training stream follows from (seed, epoch) and the
-data, and how it is cropped and augmented from (seed, epoch, record): so a stream can begin
-at any place without a saved state, on any number of hosts and threads.
+data, and how it is cropped and augmented from (seed, epoch, record): so a
+stream can begin at any place without a saved state, on any number of hosts and
+threads.
 """
 
 from __future__ import annotations
