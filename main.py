@@ -11,6 +11,7 @@ usage: python main.py [VERB] [FLAGS]
   prepare           turn images into TFRecords: of class folders, ImageNet's
                     archives or tensorflow-datasets
   check             read every record of a data set; say what is wrong
+  serve-data        prepare images for trainings on other machines
   describe          print a network as a table, or all networks
   rehearse          what a TPU would make of a training, without a TPU
 
@@ -307,6 +308,13 @@ def check(given: flags.FlagValues) -> None:
         )
 
 
+def serve_data(given: flags.FlagValues) -> None:
+    """Runs a worker of tf.data's service, with or without its dispatcher."""
+    from efficientnet_tf.data.service import serve
+
+    serve(given.port, given.dispatcher, given.host)
+
+
 def describe(given: flags.FlagValues) -> None:
     """Prints a network, or all of them, without TensorFlow."""
     from efficientnet_tf import describe as tables
@@ -380,6 +388,7 @@ VERBS = {
         | {"data_dir", "validation_labels", "runner", "beam_option"},
     ),
     "check": Verb(check, {"data_dir", "json"}),
+    "serve-data": Verb(serve_data, {"port", "dispatcher", "host"}),
     "describe": Verb(describe, {"model", "config", "set", "json"}),
     "rehearse": Verb(
         rehearse,
