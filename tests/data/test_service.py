@@ -73,7 +73,11 @@ def serve(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def stream(
-    dataset: RecordDataset, address: str, job: str, epochs: int | None, start: int = 0
+    dataset: RecordDataset,
+    address: str,
+    job: str,
+    epochs: int | None,
+    start: int = 0,
 ) -> tf.data.Dataset:
     examples = served_examples(
         dataset,
