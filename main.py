@@ -12,6 +12,7 @@ usage: python main.py [VERB] [FLAGS]
                     archives or tensorflow-datasets
   check             read every record of a data set; say what is wrong
   show              a picture of what a network will see of the images
+  serve-data        prepare images for trainings on other machines
   describe          print a network as a table, or all networks
   rehearse          what a TPU would make of a training, without a TPU
 
@@ -317,6 +318,13 @@ def show(given: flags.FlagValues) -> None:
     _show(given, facts, report.figures(facts["data"], report.rows_of(facts)))
 
 
+def serve_data(given: flags.FlagValues) -> None:
+    """Runs a worker of tf.data's service, with or without its dispatcher."""
+    from efficientnet_tf.data.service import serve
+
+    serve(given.port, given.dispatcher, given.host)
+
+
 def describe(given: flags.FlagValues) -> None:
     """Prints a network, or all of them, without TensorFlow."""
     from efficientnet_tf import describe as tables
@@ -395,6 +403,7 @@ VERBS = {
         {"model", "data_dir", "model_dir", "config", "set", "out", "images"}
         | {"json"},
     ),
+    "serve-data": Verb(serve_data, {"port", "dispatcher", "host"}),
     "describe": Verb(describe, {"model", "config", "set", "json"}),
     "rehearse": Verb(
         rehearse,

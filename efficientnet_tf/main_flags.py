@@ -174,5 +174,24 @@ def define_flags() -> flags.FlagValues:
         "about half the time.",
         flag_values=given,
     )
+    flags.DEFINE_integer(
+        "port",
+        0,
+        "serve-data: the port to listen at; any that is free if not given.",
+        lower_bound=0,
+        upper_bound=65535,
+        flag_values=given,
+    )
+    text(
+        "dispatcher",
+        "serve-data: grpc://HOST:PORT of a dispatcher to work for; empty to "
+        "run one here, whose address is printed.",
+    )
+    flags.DEFINE_string(
+        "host",
+        "localhost",
+        "serve-data: the name by which other machines find this one.",
+        flag_values=given,
+    )
     text("compiler", "train, export: edgetpu_compiler, if not on the PATH.")
     return given

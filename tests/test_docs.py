@@ -18,6 +18,7 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "docs/networks.md",
     ROOT / "docs/prepare.md",
+    ROOT / "docs/input.md",
     ROOT / "docs/coral.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "main.py",

@@ -122,6 +122,17 @@ def host_share(order: Order, part: int, parts: int) -> HostShare:
     )
 
 
+def file_order(order: Order, epoch: tf.Tensor) -> tf.Tensor:
+    """Numbers of the files as an epoch takes them, int64 `[files]`."""
+    # Of this function's graph alone: the order must not depend on the global
+    # seed, and TensorFlow refuses a computed seed beside a zero.
+    tf.random.set_seed(1)
+    return tf.random.experimental.stateless_shuffle(
+        tf.range(len(order.counts), dtype=tf.int64),
+        tf.stack([tf.constant(order.seed, tf.int64), epoch]),
+    )
+
+
 def stretch(
     order: Order, epoch: tf.Tensor, lane: tf.Tensor, start: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -137,9 +148,6 @@ def stretch(
         int64 vectors: numbers of files in the order of reading, the first
         record to take of each, and how many in a row.
     """
-    # Of this function's graph alone: the order must not depend on the global
-    # seed, and TensorFlow refuses a computed seed beside a zero.
-    tf.random.set_seed(1)
     before = _lane_records(epoch * order.images, order.lanes)
     lengths = _lane_records((epoch + 1) * order.images, order.lanes) - before
     done = _lane_records(tf.constant(start, tf.int64), order.lanes) - before
@@ -147,10 +155,7 @@ def stretch(
     length = lengths[lane]
     begin = end - length + tf.clip_by_value(done[lane], 0, length)
 
-    files = tf.random.experimental.stateless_shuffle(
-        tf.range(len(order.counts), dtype=tf.int64),
-        tf.stack([tf.constant(order.seed, tf.int64), epoch]),
-    )
+    files = file_order(order, epoch)
     counts = tf.gather(tf.constant(order.counts, tf.int64), files)
     starts = tf.cumsum(counts, exclusive=True)
     begins = tf.clip_by_value(begin - starts, 0, counts)

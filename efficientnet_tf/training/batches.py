@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
+
 import tensorflow as tf
 
 from efficientnet_tf.data.bad_records import NOTES
 from efficientnet_tf.data.mixing import Mixing, Rows, mix
 from efficientnet_tf.data.order import lanes_of, rows_of
-from efficientnet_tf.data.pipeline import training_examples
+from efficientnet_tf.data.pipeline import served_examples, training_examples
 from efficientnet_tf.data.preprocess import TrainingCrop
+from efficientnet_tf.data.service import served
+from efficientnet_tf.training.config import DataConfig
 from efficientnet_tf.training.plan import replica_share
 from efficientnet_tf.training.run import Run
 
@@ -49,7 +53,8 @@ def host_batches(
     The places of a microbatch are put into an order in which each of 2, 4, 8,
     ... hosts reads files of its own (see `order.rows_of`), and dealt out in
     blocks: to all replicas in turn, then the next microbatch. So a step sees
-    the same images in the same rows on any devices.
+    the same images in the same rows on any devices. With `data.service` they
+    come as they are made, and hosts share them.
     """
     config = run.config
     replicas = context.num_replicas_in_sync
@@ -62,23 +67,10 @@ def host_batches(
     # Shares that may wait; those that are being finished are in float32.
     ready = max(local, config.data.prefetch_bytes // _bytes(run, share) // 2)
     mixing = Mixing(config.data.mixup, config.data.cutmix)
-    examples = training_examples(
-        run.dataset,
-        cut=run.cut,
-        crop=TrainingCrop(
-            min_area=config.data.min_crop_area,
-            flip=config.data.flip,
-            dct_scaling=config.data.dct_scaling,
-        ),
-        augmentation=run.augmentation,
-        seed=config.train.seed,
-        start=start,
-        places=places,
-        part=host,
-        parts=hosts,
-        shuffle_bytes=config.data.shuffle_bytes,
-        notes=run.model_dir.join(NOTES),
-    )
+    if config.data.service:
+        shares = _served_shares(run, start, share, alone=hosts == 1)
+    else:
+        shares = _own_shares(run, start, share, context)
     rows = tf.constant(
         rows_of(places, lanes_of(run.dataset.train.counts)), tf.int32
     )
@@ -107,10 +99,61 @@ def host_batches(
         return tf.cast(images, dtype), targets
 
     return (
-        examples.batch(share, drop_remainder=True)
-        .enumerate()
+        shares.enumerate()
         .map(finished, num_parallel_calls=max(1, min(local, ready // 4)))
         .prefetch(ready)
+    )
+
+
+def _own_shares(
+    run: Run, start: int, share: int, context: tf.distribute.InputContext
+) -> tf.data.Dataset:
+    """Shares of images and labels that this host makes."""
+    data = run.config.data
+    return training_examples(
+        run.dataset,
+        cut=run.cut,
+        crop=_crop(data),
+        augmentation=run.augmentation,
+        seed=run.config.train.seed,
+        start=start,
+        places=context.num_replicas_in_sync * share,
+        part=context.input_pipeline_id,
+        parts=context.num_input_pipelines,
+        shuffle_bytes=data.shuffle_bytes,
+        notes=run.model_dir.join(NOTES),
+    ).batch(share, drop_remainder=True)
+
+
+def _served_shares(
+    run: Run, start: int, share: int, *, alone: bool
+) -> tf.data.Dataset:
+    """Shares of images and labels that the workers of a service make."""
+    data = run.config.data
+    examples = served_examples(
+        run.dataset,
+        cut=run.cut,
+        crop=_crop(data),
+        augmentation=run.augmentation,
+        seed=run.config.train.seed,
+        start=start,
+        shuffle_bytes=data.shuffle_bytes,
+        notes=run.model_dir.join(NOTES),
+    )
+    # Hosts find the same job by its name. A process that is alone must not
+    # find the rest of what one before it has left.
+    job = f"{run.model_dir.path} from {start}"
+    if alone:
+        job += f" {uuid.uuid4().hex}"
+    shares = examples.batch(share, drop_remainder=True)
+    return served(shares, run.dataset, data.service, job)
+
+
+def _crop(data: DataConfig) -> TrainingCrop:
+    return TrainingCrop(
+        min_area=data.min_crop_area,
+        flip=data.flip,
+        dct_scaling=data.dct_scaling,
     )
 
 

@@ -487,7 +487,10 @@ class Config:
 
 
 # Of fields that decide how fast a run is, and not what comes out.
-PASSING = frozenset({"data.prefetch_bytes", "data.cache", "data.max_bad_share"})
+PASSING = frozenset(
+    f"data.{name}"
+    for name in ("prefetch_bytes", "cache", "max_bad_share", "service")
+)
 
 
 def differences(ours: Config, theirs: Config) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import tensorflow as tf
@@ -214,7 +214,10 @@ class Journal:
         context = tf.distribute.InputContext(
             num_replicas_in_sync=max(replicas, default=1)
         )
-        first = host_batches(run, context, start=0, dtype=tf.float32).take(1)
+        # A service would hand out what is to be trained on.
+        data = replace(run.config.data, service="")
+        alone = replace(run, config=replace(run.config, data=data))
+        first = host_batches(alone, context, start=0, dtype=tf.float32).take(1)
         with device_errors("reading the first images"):
             images, targets = next(first.as_numpy_iterator())
         events.inputs(images[:SHOWN], targets[:SHOWN], run.dataset.labels)

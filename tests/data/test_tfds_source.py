@@ -2,6 +2,7 @@
 
 import collections
 import io
+import itertools
 import sys
 import tarfile
 import warnings
@@ -12,7 +13,14 @@ import tensorflow as tf
 from PIL import Image
 
 from efficientnet_tf.data import tfds_source as module
+from efficientnet_tf.data.cut import Cut
+from efficientnet_tf.data.dataset import open_dataset
+from efficientnet_tf.data.pipeline import (
+    evaluation_examples,
+    training_examples,
+)
 from efficientnet_tf.data.prepare import prepare
+from efficientnet_tf.data.preprocess import TrainingCrop
 from efficientnet_tf.data.tfds_source import open_tfds
 from efficientnet_tf.errors import InputError, RunError
 
@@ -264,3 +272,35 @@ def test_without_tfds_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(InputError, match="tensorflow_datasets: pip install"):
         open_tfds("cifar10")
+
+
+@pytest.mark.parametrize("encoding", ["jpeg", "png"])
+def test_a_data_set_is_trained_on_as_it_lies_there(adhoc, encoding):
+    """Its PNGs as well as its JPEGs; the third channel says which it is."""
+
+    def far(number: int) -> np.ndarray:
+        return picture(30 * number)
+
+    folder = adhoc(
+        {"train": examples(7, content=far), "test": examples(3, 7, far)},
+        encoding,
+    )
+    dataset = open_dataset("tfds:made", tfds_dir=folder)
+    assert (dataset.name, dataset.kind) == ("made", "tfds")
+    assert (dataset.train.images, dataset.validation.images) == (7, 3)
+    assert dataset.labels == ("cat", "dog", "emu")
+    cut = Cut(20, "whole", "bilinear")
+    found = {
+        round(float(image[10, 10, 2]) / 30): int(label)
+        for image, label in evaluation_examples(dataset, "train", cut=cut)
+    }
+    assert found == {number: number % 3 for number in range(7)}
+    stream = training_examples(dataset, cut=cut, crop=TrainingCrop(), seed=0)
+    labels = [int(label) for _, label in itertools.islice(stream, 14)]
+    assert sorted(labels) == [0] * 6 + [1] * 4 + [2] * 4
+
+
+def test_without_a_split_to_validate_on_it_is_to_be_prepared(adhoc):
+    folder = adhoc({"train": examples(4)})
+    with pytest.raises(InputError, match="no split to validate.*--from=tfds"):
+        open_dataset("tfds:made", tfds_dir=folder)
