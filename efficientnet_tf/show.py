@@ -50,9 +50,14 @@ def show(config: Config, out: str, *, images: int = 24) -> dict[str, Any]:
         raise InputError(
             f"--images {images}: mixed images come in pairs; try {images + 1}"
         )
-    train = replace(config.train, batch=images, microbatches=1)
+    config = replace(
+        config,
+        train=replace(config.train, batch=images, microbatches=1),
+        # Its workers give images as they are made.
+        data=replace(config.data, service=""),
+    )
     with tempfile.TemporaryDirectory() as folder:
-        run = open_run(replace(config, train=train), folder)
+        run = open_run(config, folder)
         tiles = [
             Tile(_pixels(image), _label(run, target), words.decode())
             for image, target, words in _first_batch(run)
