@@ -18,9 +18,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from benchmarks.flags import add_flags, command_line, finish, tell
 from benchmarks.harness import WALL, Row, Samples, Turn, alternate, rows, timed
 from benchmarks.machine import this_machine
-from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.results import Result
 from efficientnet_tf.command_line import run
 from efficientnet_tf.networks import variants
 from efficientnet_tf.networks.table import BUILD_SECONDS

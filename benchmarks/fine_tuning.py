@@ -30,9 +30,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from benchmarks.flags import add_flags, command_line, finish, tell
 from benchmarks.harness import Samples, alternate, rows
 from benchmarks.machine import this_machine
-from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.results import Result
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.training.config_files import load_config, override

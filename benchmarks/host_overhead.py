@@ -15,16 +15,10 @@ from __future__ import annotations
 import argparse
 import sys
 
+from benchmarks.flags import add_flags, command_line, finish, positive, tell
 from benchmarks.harness import SECONDS, alternate, rows, timed
 from benchmarks.machine import this_machine
-from benchmarks.results import (
-    Result,
-    add_flags,
-    command_line,
-    finish,
-    positive,
-    tell,
-)
+from benchmarks.results import Result
 from benchmarks.train_call import BARE, TrainCall, recipe
 from efficientnet_tf.command_line import run
 

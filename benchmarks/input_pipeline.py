@@ -37,19 +37,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.flags import add_flags, command_line, finish, positive, tell
 from benchmarks.harness import Row, alternate, rows
 from benchmarks.input_pipeline_worker import IMAGES_PER_CORE, Job
 from benchmarks.libjpeg import compiled
 from benchmarks.machine import this_machine, usable_cores
 from benchmarks.pictures import write_pictures
-from benchmarks.results import (
-    Result,
-    add_flags,
-    command_line,
-    finish,
-    positive,
-    tell,
-)
+from benchmarks.results import Result
 from benchmarks.worker import Worker
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError, near

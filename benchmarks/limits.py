@@ -16,16 +16,10 @@ import argparse
 import dataclasses
 import sys
 
+from benchmarks.flags import add_flags, command_line, finish, positive, tell
 from benchmarks.harness import CPU, Figures, Turn, alternate, rows, timed
 from benchmarks.machine import this_machine, usable_cores
-from benchmarks.results import (
-    Result,
-    add_flags,
-    command_line,
-    finish,
-    positive,
-    tell,
-)
+from benchmarks.results import Result
 from benchmarks.train_call import use_threads
 from efficientnet_tf.command_line import run
 

@@ -15,16 +15,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.flags import add_flags, command_line, finish, positive, tell
 from benchmarks.harness import WALL, Figures, alternate, rows, timed
 from benchmarks.machine import this_machine
-from benchmarks.results import (
-    Result,
-    add_flags,
-    command_line,
-    finish,
-    positive,
-    tell,
-)
+from benchmarks.results import Result
 from benchmarks.train_call import TrainCall, recipe
 from benchmarks.worker import fresh, serve
 from efficientnet_tf.command_line import run

@@ -12,9 +12,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from benchmarks.flags import add_flags, command_line, finish, tell
 from benchmarks.harness import SECONDS, alternate, rows, timed
 from benchmarks.machine import this_machine
-from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.results import Result
 from efficientnet_tf.command_line import run
 
 if TYPE_CHECKING:

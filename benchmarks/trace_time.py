@@ -15,9 +15,10 @@ import argparse
 import json
 import sys
 
+from benchmarks.flags import add_flags, command_line, finish, tell
 from benchmarks.harness import Figures, alternate, rows
 from benchmarks.machine import this_machine
-from benchmarks.results import Result, add_flags, command_line, finish, tell
+from benchmarks.results import Result
 from benchmarks.train_call import STARTS, TrainCall, recipe
 from benchmarks.train_step_worker import PEERS
 from benchmarks.worker import fresh, serve

@@ -39,16 +39,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
+from benchmarks.flags import add_flags, command_line, finish, positive, tell
 from benchmarks.harness import Samples, alternate, rows
 from benchmarks.machine import this_machine, usable_cores
-from benchmarks.results import (
-    Result,
-    add_flags,
-    command_line,
-    finish,
-    positive,
-    tell,
-)
+from benchmarks.results import Result
 from benchmarks.train_call import STARTS
 from benchmarks.train_step_worker import (
     FIRST_STEP,

@@ -17,16 +17,10 @@ import argparse
 import sys
 import tempfile
 
+from benchmarks.flags import add_flags, command_line, finish, positive, tell
 from benchmarks.harness import Figures, rows
 from benchmarks.machine import this_machine
-from benchmarks.results import (
-    Result,
-    add_flags,
-    command_line,
-    finish,
-    positive,
-    tell,
-)
+from benchmarks.results import Result
 from benchmarks.train_call import BARE, CLASSES, peer_state, recipe
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError, RunError

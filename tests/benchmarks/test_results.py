@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.flags import add_flags, finish
 from benchmarks.harness import Row
 from benchmarks.machine import this_machine, usable_cores
 from benchmarks.results import (
     RESULTS,
     Result,
-    add_flags,
-    finish,
     from_json,
     load,
     number,
