@@ -1,6 +1,7 @@
 """The front door: what a person types, and what comes back."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -123,6 +124,7 @@ def test_the_run_leaves_what_it_should(run):
         "learning_rate",
         "gradient_norm",
         "top1",
+        "bad_records",
         "top5",
         "images_per_second",
         "input_wait_seconds",
@@ -333,7 +335,8 @@ def test_a_damaged_record_is_said_in_one_line(tiny, records, tmp_path, capsys):
     command = [*TINY, f"--data_dir={damaged}", f"--model_dir={tmp_path}/run"]
     assert main.main(command) == 1
     said = capsys.readouterr().err.splitlines()
-    assert "a file of records is damaged: corrupted record at" in said[-1]
+    assert "1 of 48 training records cannot be used" in said[-1]
+    assert re.search(r"/train-00001-of-\d+ record \d+: damaged", said[-1])
 
 
 WRONG = {
