@@ -18,6 +18,7 @@ from pathlib import Path
 
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.networks import network, totals
 from efficientnet_tf.tpu.rehearsal import Rehearsal
 from efficientnet_tf.tpu.tables import mebibytes
 
@@ -152,7 +153,25 @@ def _ways(rehearsals: Sequence[Rehearsal]) -> list[str]:
             "fits",
         ]
         parts += [f"## What makes {model} fit?\n", _table(header, rows)]
+        if all(each.microbatches == 1 for each in ways):
+            parts.append(_of_microbatches(ways[0]))
     return parts
+
+
+def _of_microbatches(rehearsal: Rehearsal) -> str:
+    """What is to be expected of microbatches that nobody has rehearsed."""
+    resolved = network(
+        rehearsal.model, classes=rehearsal.classes, pixels=rehearsal.pixels
+    )
+    # In float32.
+    sums = 4 * totals(resolved).trainable_parameters
+    words = (
+        "None of these has microbatches. They keep the sum of the gradients, "
+        f"{mebibytes(sums)}, from step to step, and need what images of a core "
+        "at once need: added up, not compiled. So they allow a larger batch, "
+        "not larger images."
+    )
+    return textwrap.fill(words, _WIDTH) + "\n"
 
 
 def _shares_of_memory(rehearsal: Rehearsal) -> list[str]:

@@ -51,6 +51,10 @@ def test_what_makes_a_network_fit() -> None:
     both = f"{2 * fits.hbm_bytes / 2**20:,.0f} MiB"
     assert f"| - | - | {both} |" in section
     assert "What makes" not in page([fits])
+    # B0's 5,288,548 weights, in float32.
+    assert "the gradients, 20 MiB, from" in " ".join(section.split())
+    in_parts = replace(too_large, microbatches=8)
+    assert "None of these" not in page([fits, in_parts])
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "no JSON", '{"model": 1}'])
