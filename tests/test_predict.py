@@ -117,7 +117,8 @@ def test_grey_is_that_grey_in_three_channels(
     answers, _ = ask(
         capsys, small_run, pictures / "grey.jpg", tmp_path / "grey.png"
     )
-    assert shares(answers[0]) == pytest.approx(shares(answers[1]), rel=1e-5)
+    # The PNG becomes a JPEG first, of the best quality.
+    assert shares(answers[0]) == pytest.approx(shares(answers[1]), abs=5e-3)
 
 
 def test_cmyk_is_answered(small_run, pictures, capsys):
