@@ -38,9 +38,12 @@ def in_memory(dataset: RecordDataset) -> RecordDataset:
         return dataset
     files = (*dataset.train.files, *dataset.validation.files)
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        sizes = list(
-            pool.map(lambda file: tf.io.gfile.stat(file).length, files)
-        )
+        try:
+            sizes = list(
+                pool.map(lambda file: tf.io.gfile.stat(file).length, files)
+            )
+        except tf.errors.OpError as error:
+            raise _unreadable(error) from error
         needed, free = sum(sizes), int(_SHARE * free_bytes())
         if needed > free:
             raise InputError(
@@ -60,9 +63,7 @@ def in_memory(dataset: RecordDataset) -> RecordDataset:
             try:
                 list(pool.map(copy, files, copies))
             except tf.errors.OpError as error:
-                raise InputError(
-                    f"data.cache 'memory': {error.message}"
-                ) from error
+                raise _unreadable(error) from error
     first = len(dataset.train.files)
 
     def moved(shards: Shards, files: list[str]) -> Shards:
@@ -73,6 +74,10 @@ def in_memory(dataset: RecordDataset) -> RecordDataset:
         train=moved(dataset.train, copies[:first]),
         validation=moved(dataset.validation, copies[first:]),
     )
+
+
+def _unreadable(error: tf.errors.OpError) -> InputError:
+    return InputError(f"data.cache 'memory': {error.message}")
 
 
 def free_bytes() -> int:

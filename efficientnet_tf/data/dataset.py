@@ -90,7 +90,7 @@ def open_dataset(
             split, in place of its own files.
         tfds_dir: Where TFDS keeps data sets; empty for its default.
         max_bad_share: Which share of a data set's bytes may be lacking or too
-            many, by its manifest.
+            many in its files, by its manifest; no file may be missing.
 
     Returns:
         The data set.
@@ -158,11 +158,12 @@ def _from_manifest(folder: str, max_bad_share: float) -> RecordDataset:
     files = tuple(os.path.join(folder, shard.file) for shard in shards)
     allowed = max_bad_share * sum(shard.bytes for shard in shards)
     for file, size, shard in zip(files, _sizes(files), shards, strict=True):
+        if size is None:
+            raise InputError(f"{file} is missing; {_CURE}")
         if size == shard.bytes:
             continue
-        came = "is missing" if size is None else f"has {size:,} bytes"
-        said = f"{file} {came}, the manifest says {shard.bytes:,}"
-        allowed -= abs((size or 0) - shard.bytes)
+        said = f"{file} has {size:,} bytes, the manifest says {shard.bytes:,}"
+        allowed -= abs(size - shard.bytes)
         if allowed < 0:
             raise InputError(f"{said}; {_CURE}")
         print(f"{said}: within data.max_bad_share", file=sys.stderr)

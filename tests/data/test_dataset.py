@@ -205,6 +205,16 @@ def test_a_little_less_than_the_manifest_says_may_do(tmp_path, capsys):
     assert "within data.max_bad_share" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "name", ["train-00001-of-00002", "validation-00000-of-00001"]
+)
+def test_a_missing_file_is_refused_whatever_the_share(tmp_path, name):
+    folder = write(tmp_path / "data", manifest=True)
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=f"{name} is missing; copy the whole"):
+        open_dataset(str(folder), max_bad_share=0.99)
+
+
 def flip_a_bit(folder):
     file = folder / "train-00001-of-00002"
     content = bytearray(file.read_bytes())

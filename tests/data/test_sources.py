@@ -165,3 +165,14 @@ def test_what_does_not_fit_into_memory(
     monkeypatch.setattr("efficientnet_tf.data.cache.free_bytes", lambda: 1000)
     with pytest.raises(InputError, match="data.cache 'memory'.* 0.0 fit"):
         in_memory(open_dataset(str(folder)))
+
+
+def test_a_missing_file_cannot_be_kept_in_memory(tmp_path: Path) -> None:
+    for name in CLASSES:
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            (tmp_path / name / f"{number}.jpg").write_bytes(encoded(9))
+    dataset = open_dataset(str(tmp_path))
+    Path(dataset.train.files[1]).unlink()
+    with pytest.raises(InputError, match="data.cache 'memory': .*No such file"):
+        in_memory(dataset)
