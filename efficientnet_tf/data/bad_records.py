@@ -10,16 +10,19 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from typing import Literal
 
 import tensorflow as tf
 
+from efficientnet_tf.data.counts import FILES_AT_ONCE
 from efficientnet_tf.data.frames import read_frames
 from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.data.reading import parser, raw_records
-from efficientnet_tf.data.soundness import JPEG_BEGIN, class_of
+from efficientnet_tf.data.soundness import JPEG_BEGIN, class_of, sound_jpeg
 from efficientnet_tf.errors import RunError
 from efficientnet_tf.files import read_text, write_text
 
@@ -85,25 +88,29 @@ class BadRecords:
     def look(self) -> None:
         """Looks up what was noted since, and writes the lines.
 
+        The first time in a process all are looked up that were ever noted:
+        they may have been mended. Of those that can be used, note and line are
+        removed.
+
         Raises:
             RunError: It is more than the share; the first ones are named.
+            tf.errors.OpError: A file cannot be read.
         """
-        if self._known is None:
-            text = read_text(self._lines) or ""
-            known = [BadRecord(**json.loads(x)) for x in text.splitlines()]
-            self._known = {bad.number: bad for bad in known}
-        noted = self._noted()
-        new = sorted(noted - self._known.keys())
-        if new:
-            for number in new:
-                self._known[number] = look_up(self._dataset, number)
-            write_text(
-                self._lines,
-                "".join(
-                    json.dumps(asdict(self._known[number])) + "\n"
-                    for number in sorted(self._known)
-                ),
-            )
+        known = self._known or {}
+        new = sorted(self._noted() - known.keys())
+        with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+            found = list(pool.map(partial(look_up, self._dataset), new))
+        for number, bad in zip(new, found, strict=True):
+            if bad:
+                known[number] = bad
+            else:
+                tf.io.gfile.remove(os.path.join(self._notes, str(number)))
+        self._known = dict(sorted(known.items()))
+        text = "".join(
+            json.dumps(asdict(bad)) + "\n" for bad in self._known.values()
+        )
+        if text != (read_text(self._lines) or ""):
+            write_text(self._lines, text)
         images = self._dataset.train.images
         if len(self._known) > self._max_share * images:
             shown = [str(bad) for bad in self._known.values()][:_SHOWN]
@@ -144,18 +151,33 @@ def note(folder: str, numbers: tf.Tensor, sound: tf.Tensor) -> None:
     )
 
 
-def look_up(dataset: RecordDataset, number: int) -> BadRecord:
-    """Reads a training record again, and finds out what is wrong with it."""
+def look_up(dataset: RecordDataset, number: int) -> BadRecord | None:
+    """Reads a training record again, and finds out what is wrong with it.
+
+    Args:
+        dataset: Whose training split.
+        number: Of the record.
+
+    Returns:
+        The record; None if it can be used, or the split has none of that
+        number.
+
+    Raises:
+        tf.errors.OpError: Its file cannot be read.
+    """
+    if number >= dataset.train.images:
+        return None
     file, record = dataset.train.place(number)
-    return BadRecord(number, file, record, _reason(dataset, number))
+    reason = _reason(dataset, number, file, record)
+    return reason and BadRecord(number, file, record, reason)
 
 
-def _reason(dataset: RecordDataset, number: int) -> Reason:
-    files, begins, counts = dataset.train.stretch(number, number + 1)
-    raws = raw_records(dataset, dataset.train, files, begins, counts)
-    ((_, raw),) = raws
+def _reason(
+    dataset: RecordDataset, number: int, file: str, record: int
+) -> Reason | None:
+    stretch = dataset.train.stretch(number, number + 1)
+    ((_, raw),) = raw_records(dataset, dataset.train, *stretch)
     if dataset.kind != "folder" and not raw[0].numpy():
-        file, record = dataset.train.place(number)
         frame = next(islice(read_frames(file), record, None), None)
         return "damaged record" if frame else "missing record"
     try:
@@ -169,4 +191,9 @@ def _reason(dataset: RecordDataset, number: int) -> Reason:
         return "wrong label"
     if not encoded.numpy():
         return "empty image"
+    try:
+        sound_jpeg(encoded)
+        return None
+    except tf.errors.OpError:
+        pass
     return "damaged JPEG" if encoded.numpy()[:2] == JPEG_BEGIN else "no JPEG"

@@ -248,6 +248,36 @@ def test_sound_records_leave_no_notes(tmp_path: Path) -> None:
     assert found.counts() == {}
 
 
+def test_a_note_of_a_sound_record_is_dropped(tmp_path: Path) -> None:
+    dataset, _ = write(tmp_path / "data", CONTENTS["garbage"][0])
+    notes = tmp_path / NOTES
+    notes.mkdir()
+    for number in (BAD, BAD + 1, TOTAL):
+        (notes / str(number)).touch()
+    found = BadRecords(dataset, str(tmp_path), 1 / TOTAL)
+    found.look()
+    assert found.counts() == {"damaged JPEG": 1}
+    assert [path.name for path in notes.iterdir()] == [str(BAD)]
+
+
+@pytest.mark.parametrize("case", ["garbage", "label 0", "no example"])
+def test_a_record_that_was_mended_counts_no_more(
+    tmp_path: Path, case: str
+) -> None:
+    run, notes = tmp_path / "run", tmp_path / "run" / NOTES
+    dataset, _ = write(tmp_path / "data", CONTENTS[case][0])
+    epochs(dataset, 1, notes)
+    with pytest.raises(RunError, match="1 of 16"):
+        BadRecords(dataset, str(run), 0.0).look()
+    assert (run / LINES).read_text()
+    dataset, _ = write(tmp_path / "data")
+    again = BadRecords(dataset, str(run), 0.0)
+    again.look()
+    assert again.counts() == {}
+    assert (run / LINES).read_text() == ""
+    assert list(notes.iterdir()) == []
+
+
 def test_a_stream_with_bad_records_can_begin_anywhere(tmp_path: Path) -> None:
     dataset, _ = write(tmp_path / "data", CONTENTS["garbage"][0])
 

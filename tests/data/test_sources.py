@@ -141,6 +141,24 @@ def test_a_broken_picture_of_a_folder_is_passed_over(
     assert Counter(labels) == expected + Counter([-1])
 
 
+def test_a_picture_that_is_not_there_is_no_bad_record(tmp_path: Path) -> None:
+    for name in CLASSES:
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            (tmp_path / name / f"{number}.jpg").write_bytes(encoded(9))
+    dataset = open_dataset(str(tmp_path))
+    Path(dataset.train.files[2]).unlink()
+    notes = tmp_path / "notes"
+    stream = training_examples(
+        dataset, cut=CUT, crop=TrainingCrop(), seed=0, notes=str(notes)
+    )
+    with pytest.raises(tf.errors.NotFoundError):
+        list(islice(stream, dataset.train.images))
+    assert not notes.exists()
+    with pytest.raises(tf.errors.NotFoundError):
+        list(evaluation_examples(dataset, "train", cut=CUT))
+
+
 def test_fake_images_are_of_the_right_size_and_cost_nothing() -> None:
     dataset = open_dataset("fake", classes=7)
     assert (dataset.train.images, dataset.classes) == (1_281_167, 7)
