@@ -486,10 +486,10 @@ class Config:
         return _network(self.model, classes, self.data.normalization)
 
 
-# Of fields that decide how fast a run is, and not what comes out.
-PASSING = frozenset(
-    f"data.{name}"
-    for name in ("prefetch_bytes", "cache", "max_bad_share", "service")
+# Of fields that decide how fast a run is or whether it ends early, and not what
+# it trains on.
+_PASSING = frozenset(
+    f"data.{name}" for name in ("prefetch_bytes", "cache", "max_bad_share")
 )
 
 
@@ -502,6 +502,18 @@ def differences(ours: Config, theirs: Config) -> list[str]:
         if getattr(getattr(ours, section.name), item.name)
         != getattr(getattr(theirs, section.name), item.name)
     ]
+
+
+def conflicts(ours: Config, theirs: Config) -> list[str]:
+    """Of the `differences` those that make it another run.
+
+    With a service images come in another order than without; where its
+    dispatcher is, may change.
+    """
+    passing = _PASSING
+    if bool(ours.data.service) == bool(theirs.data.service):
+        passing |= {"data.service"}
+    return [name for name in differences(ours, theirs) if name not in passing]
 
 
 def _network(

@@ -39,7 +39,7 @@ import efficientnet_tf
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import read_text, write_text
-from efficientnet_tf.training.config import PASSING, Config, differences
+from efficientnet_tf.training.config import Config, conflicts
 from efficientnet_tf.training.config_files import from_json, to_dict
 from efficientnet_tf.training.lease import Lease, hold
 
@@ -205,12 +205,7 @@ class ModelDir:
         if present is None:
             self._begin(config)
             present = config
-        changed = [
-            field
-            for field in differences(present, config)
-            if field not in PASSING
-        ]
-        if changed:
+        if changed := conflicts(present, config):
             section, field = changed[0].split(".")
             raise InputError(
                 f"{self.path} holds a run with {changed[0]} "

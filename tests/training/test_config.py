@@ -9,6 +9,7 @@ from efficientnet_tf.training.config import (
     DataConfig,
     ModelConfig,
     TrainConfig,
+    conflicts,
     differences,
 )
 from efficientnet_tf.training.config_files import (
@@ -212,3 +213,23 @@ def test_missing_file():
 def test_differences_name_fields():
     other = override(Config(), ["train.epochs=3", "model.pixels=64"])
     assert differences(Config(), other) == ["model.pixels", "train.epochs"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ("data.cache=off", "data.cache=memory", []),
+        ("data.max_bad_share=0", "data.max_bad_share=0.1", []),
+        ("data.service=grpc://a:1", "data.service=grpc://b:2", []),
+        ("data.service=", "data.service=grpc://b:2", ["data.service"]),
+        ("data.service=grpc://a:1", "data.service=", ["data.service"]),
+        (
+            "data.shuffle_bytes=1",
+            "data.shuffle_bytes=2",
+            ["data.shuffle_bytes"],
+        ),
+    ],
+)
+def test_what_makes_it_another_run(before, after, found):
+    ours, theirs = (override(Config(), [each]) for each in (before, after))
+    assert conflicts(ours, theirs) == found
