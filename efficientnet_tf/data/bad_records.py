@@ -20,9 +20,10 @@ import tensorflow as tf
 
 from efficientnet_tf.data.counts import FILES_AT_ONCE
 from efficientnet_tf.data.frames import read_frames
+from efficientnet_tf.data.images import JPEG_BEGIN
 from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.data.reading import parser, raw_records
-from efficientnet_tf.data.soundness import JPEG_BEGIN, class_of, sound_jpeg
+from efficientnet_tf.data.soundness import class_of, sound_jpeg
 from efficientnet_tf.errors import RunError
 from efficientnet_tf.files import read_text, write_text
 
@@ -196,4 +197,5 @@ def _reason(
         return None
     except tf.errors.OpError:
         pass
-    return "damaged JPEG" if encoded.numpy()[:2] == JPEG_BEGIN else "no JPEG"
+    is_jpeg = encoded.numpy().startswith(JPEG_BEGIN)
+    return "damaged JPEG" if is_jpeg else "no JPEG"

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from efficientnet_tf.data.dataset import MOST_CLASSES
 from efficientnet_tf.data.frames import FrameFault, read_frames
+from efficientnet_tf.data.images import JPEG_BEGIN
 from efficientnet_tf.data.manifest import ShardFile, Split
 from efficientnet_tf.data.records import CLASS_NAME, ENCODED, LABEL, measure
 from efficientnet_tf.data.workers import Advance
@@ -31,7 +32,6 @@ ProblemKind = Literal[
 
 MEGABYTE = 1_000_000
 
-_JPEG = b"\xff\xd8\xff"
 _DIGEST_BYTES = 16
 _FAULTS: dict[FrameFault, str] = {
     "length": "nothing says where the record ends; one or more are lost",
@@ -176,7 +176,7 @@ def _digest(encoded: bytes) -> bytes:
     """Decodes a whole JPEG as training does; SHA-256, cut, of its pixels."""
     if not encoded:
         raise InputError("it is empty")
-    if not encoded.startswith(_JPEG):
+    if not encoded.startswith(JPEG_BEGIN):
         raise InputError(f"it begins with {encoded[:4]!r}, which no JPEG does")
     try:
         pixels = tf.io.decode_jpeg(encoded, channels=3).numpy()

@@ -14,6 +14,9 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from efficientnet_tf.errors import InputError
 
+# By which TensorFlow knows a JPEG.
+JPEG_BEGIN = b"\xff\xd8\xff"
+
 # Of pictures that cannot be passed through, as in the original's writer.
 RECODED_QUALITY = 100
 

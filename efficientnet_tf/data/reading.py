@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from efficientnet_tf.data.frames import read_frames
-from efficientnet_tf.data.images import as_jpeg
+from efficientnet_tf.data.images import JPEG_BEGIN, as_jpeg
 from efficientnet_tf.data.kinds import Kind, RecordDataset, Shards
 from efficientnet_tf.data.records import READ_BUFFER_BYTES, parse_record
 
 _PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
-_JPEG_BEGIN = b"\xff\xd8\xff"
 # Where a camera's notes are, and in them whether the picture is turned.
 _HEAD_BYTES = 1 << 16
 # Pictures read ahead, in each lane.
@@ -196,7 +195,8 @@ def _parse_file(dataset: RecordDataset) -> Parser:
         content: tf.Tensor, label: tf.Tensor, path: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         head = tf.strings.substr(content, 0, _HEAD_BYTES)
-        is_jpeg = tf.equal(tf.strings.substr(head, 0, 3), _JPEG_BEGIN)
+        begin = tf.strings.substr(head, 0, len(JPEG_BEGIN))
+        is_jpeg = tf.equal(begin, JPEG_BEGIN)
         noted = tf.strings.split(head, "Exif")
         upright = tf.cond(
             tf.logical_and(is_jpeg, tf.equal(tf.size(noted), 1)),

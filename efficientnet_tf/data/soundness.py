@@ -21,11 +21,9 @@ from functools import cache
 import numpy as np
 import tensorflow as tf
 
-from efficientnet_tf.data.images import encode_jpeg
+from efficientnet_tf.data.images import JPEG_BEGIN, encode_jpeg
 from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.data.reading import parser
-
-JPEG_BEGIN = b"\xff\xd8"
 
 # Bytes behind 0xff. Of frames those that are decoded row by row: others are
 # decoded whole for any crop.
@@ -82,7 +80,8 @@ def sound_jpeg(encoded: tf.Tensor) -> tf.Tensor:
         tf.errors.InvalidArgumentError: When run on what does not decode, be
             it for every crop or for some.
     """
-    begins = tf.equal(tf.strings.substr(encoded, 0, 2), JPEG_BEGIN)
+    head = tf.strings.substr(encoded, 0, len(JPEG_BEGIN))
+    begins = tf.equal(head, JPEG_BEGIN)
     is_jpeg = tf.debugging.Assert(begins, ["no JPEG"])
     with tf.control_dependencies([is_jpeg]):
         whole = tf.cond(

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 
 from efficientnet_tf.data.kinds import RecordDataset, Shards
-from efficientnet_tf.data.tfds_source import PREFIX, TfdsData, open_tfds
+from efficientnet_tf.data.tfds_source import (
+    PREFIX,
+    TfdsData,
+    open_tfds,
+    split_info,
+)
 from efficientnet_tf.errors import InputError
 
 
@@ -43,13 +48,7 @@ def open_tfds_files(data_dir: str, tfds_dir: str) -> RecordDataset:
 
 
 def _split(data: TfdsData, name: str) -> Shards:
-    info = data.builder.info.splits[name]
-    file_format = data.builder.info.file_format
-    if file_format and file_format.value != "tfrecord":
-        raise InputError(
-            f"{data.builder.data_dir} is of the format {file_format.value}; "
-            "make it as tfrecord, TFDS's default, in another data.tfds_dir"
-        )
+    info = split_info(data, name)
     return Shards(
         tuple(os.fspath(path) for path in info.filepaths),
         tuple(int(count) for count in info.shard_lengths),

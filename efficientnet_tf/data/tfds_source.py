@@ -87,6 +87,21 @@ def open_tfds(name: str, folder: str = "") -> TfdsData:
     )
 
 
+def split_info(data: TfdsData, split: str) -> Any:
+    """What TFDS says of a split: its files, their counts and bytes.
+
+    Raises:
+        InputError: The files are no TFRecords.
+    """
+    file_format = data.builder.info.file_format
+    if file_format and file_format.value != "tfrecord":
+        raise InputError(
+            f"{data.builder.data_dir} is of the format {file_format.value}; "
+            "make it as tfrecord, TFDS's default, in another folder of TFDS"
+        )
+    return data.builder.info.splits[split]
+
+
 def tfds_source(name: str, folder: str = "") -> Source:
     """The pictures of a data set of TFDS.
 
@@ -183,13 +198,7 @@ def _features(name: str, info: Any) -> tuple[str, str]:
 
 
 def _pictures(data: TfdsData, split: str) -> list[Picture]:
-    info = data.builder.info.splits[split]
-    file_format = data.builder.info.file_format
-    if file_format and file_format.value != "tfrecord":
-        raise InputError(
-            f"{data.builder.data_dir} is of the format {file_format.value}; "
-            "make it as tfrecord, TFDS's default, in another --data_dir"
-        )
+    info = split_info(data, split)
     files = [os.fspath(path) for path in info.filepaths]
     found = share_out(
         f"reading {split}",
