@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import tensorflow as tf
 from efficientnet_tf.contact_sheet import Tile, save_sheet
 from efficientnet_tf.data.pipeline import training_ops
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.files import make_folder
 from efficientnet_tf.training.batches import host_batches
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.run import Run, open_run
@@ -32,15 +34,16 @@ def show(config: Config, out: str, *, images: int = 24) -> dict[str, Any]:
 
     Args:
         config: The experiment.
-        out: A .png or .jpg file to write, local or gs://.
+        out: A .png or .jpg file to write, local or gs://; its folder is made
+            where it is missing.
         images: How many.
 
     Returns:
         What was written: `sheet`, `images`, `data`, `pixels`, `augment`.
 
     Raises:
-        InputError: The name of the file or the number will not do, or there is
-            no such data.
+        InputError: The name of the file, its folder or the number will not do,
+            or there is no such data.
     """
     if not out.lower().endswith((".png", ".jpg", ".jpeg")):
         raise InputError(f"--out {out} must end in .png or .jpg")
@@ -58,6 +61,7 @@ def show(config: Config, out: str, *, images: int = 24) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory() as folder:
         run = open_run(config, folder)
+        make_folder(os.path.dirname(out) or ".", "--out")
         tiles = [
             Tile(_pixels(image), _label(run, target), words.decode())
             for image, target, words in _first_batch(run)

@@ -28,6 +28,7 @@ from efficientnet_tf.data.dataset import (
     promised_files,
 )
 from efficientnet_tf.data.digits import write_digits
+from efficientnet_tf.data.fake import FAKE
 from efficientnet_tf.data.manifest import MANIFEST, Split, read_manifest
 from efficientnet_tf.data.tfds_source import PREFIX
 from efficientnet_tf.data.workers import share_out
@@ -89,6 +90,11 @@ def check(data_dir: str) -> Checked:
         raise InputError(
             f"data_dir {data_dir}: check reads folders of TFRecords; `prepare "
             f"--from={data_dir}` makes one, and reads every picture as well"
+        )
+    if data_dir == FAKE:
+        raise InputError(
+            f"data_dir {FAKE} is noise without records; check reads folders of "
+            "TFRecords"
         )
     folder = write_digits() if data_dir == "digits" else data_dir
     names = listing(folder)

@@ -23,7 +23,7 @@ from efficientnet_tf.data.counts import (
 )
 from efficientnet_tf.data.digits import write_digits
 from efficientnet_tf.data.fake import FAKE, open_fake
-from efficientnet_tf.data.folders import is_image_name
+from efficientnet_tf.data.folders import RECORDS, is_image_name
 from efficientnet_tf.data.frames import read_frames
 from efficientnet_tf.data.kinds import RecordDataset, Shards
 from efficientnet_tf.data.manifest import (
@@ -259,7 +259,7 @@ def listing(folder: str) -> frozenset[str]:
 def _has_class_folders(folder: str, names: frozenset[str]) -> bool:
     """Whether there are folders, and no files of records."""
     shown = [name for name in names if not name.startswith((".", "__MACOSX"))]
-    if any(name.startswith(("train-", "validation-")) for name in shown):
+    if any(name.startswith(RECORDS) for name in shown):
         return False
     # On gs:// folders are listed with a slash.
     return any(

@@ -12,6 +12,7 @@ from efficientnet_tf.data.pictures import HELD_OUT, Picture, Source, few
 from efficientnet_tf.errors import InputError
 
 # Of a name in lower case. How a file is read, its content decides.
+RECORDS = ("train-", "validation-")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -32,7 +33,13 @@ def folder_source(folder: str) -> Source:
     Raises:
         InputError: The folder has another layout.
     """
-    folders, _ = listing(folder)
+    folders, files = listing(folder)
+    records = [name for name in files if name.startswith(RECORDS)]
+    if records and not folders:
+        raise InputError(
+            f"{folder} already holds records ({few(records)}); give it as "
+            "--data_dir, as it is"
+        )
     if len(folders) == 1:
         inner = os.path.join(folder, folders[0])
         if "train" in listing(inner)[0]:

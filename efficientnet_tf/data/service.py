@@ -14,12 +14,12 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
+from efficientnet_tf.data.address import GRPC, check_address
 from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.errors import InputError
 
 # What workers read without Python.
 _KINDS = ("tfrecords", "tfds")
-_GRPC = "grpc://"
 # After so long without a sign of life a worker is given up. TensorFlow looks
 # every ten minutes if it is not told to.
 _GONE_MILLISECONDS = 10_000
@@ -68,8 +68,11 @@ def serving(port: int, dispatcher: str, host: str) -> Iterator[str]:
         grpc://HOST:PORT of the dispatcher.
 
     Raises:
-        InputError: The port is taken, or there is no such dispatcher.
+        InputError: The port is taken, the dispatcher is no address, or nobody
+            answers there.
     """
+    if dispatcher:
+        check_address("--dispatcher", dispatcher)
     service = tf.data.experimental.service
     server = None
     worker_port = port
@@ -83,7 +86,7 @@ def serving(port: int, dispatcher: str, host: str) -> Iterator[str]:
                 ),
                 start=True,
             )
-            dispatcher = f"{_GRPC}{host}:{server.target.rpartition(':')[2]}"
+            dispatcher = f"{GRPC}{host}:{server.target.rpartition(':')[2]}"
             worker_port = 0
         else:
             _find(dispatcher)
@@ -91,7 +94,7 @@ def serving(port: int, dispatcher: str, host: str) -> Iterator[str]:
             worker_port = _free_port()
         worker = service.WorkerServer(
             service.WorkerConfig(
-                dispatcher_address=dispatcher.removeprefix(_GRPC),
+                dispatcher_address=dispatcher.removeprefix(GRPC),
                 worker_address=f"{host}:{worker_port}",
                 port=worker_port,
             ),
@@ -121,7 +124,7 @@ def serve(port: int, dispatcher: str, host: str) -> None:
 
 def _find(address: str) -> None:
     """Asks whether anybody listens: TensorFlow would ask for an hour."""
-    name, _, port = address.removeprefix(_GRPC).rpartition(":")
+    name, _, port = address.removeprefix(GRPC).rpartition(":")
     try:
         socket.create_connection((name, int(port)), timeout=10).close()
     except (OSError, ValueError) as error:

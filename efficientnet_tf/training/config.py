@@ -7,10 +7,10 @@ numbers (steps, learning rates) is computed in `plan`. No TensorFlow here.
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from efficientnet_tf.data.address import check_address
 from efficientnet_tf.data.augmentation.policies import (
     HIGHEST_MAGNITUDE,
     Policy,
@@ -47,8 +47,6 @@ IMAGENET = "imagenet"
 # Of 18,000 records of ImageNet, and of four batches of 2048 images of 224
 # pixels in bfloat16.
 SHUFFLE_BYTES, PREFETCH_BYTES = 2 << 30, 2 << 30
-
-_ADDRESS = re.compile(r"grpc://[^\s/:]+:\d+")
 
 # Beyond these a beta distribution is all edges, or all middle.
 _SMALLEST_ALPHA, _LARGEST_ALPHA = 1e-3, 100.0
@@ -205,11 +203,8 @@ class DataConfig:
         _share("data.max_bad_share", self.max_bad_share)
         for name in ("shuffle_bytes", "prefetch_bytes"):
             _at_least(f"data.{name}", getattr(self, name), 1)
-        if self.service and not _ADDRESS.fullmatch(self.service):
-            raise InputError(
-                f"data.service {self.service!r} must be grpc://HOST:PORT, the "
-                "address that `serve-data` prints"
-            )
+        if self.service:
+            check_address("data.service", self.service)
         for name in ("mixup", "cutmix", "holdout_shards"):
             _at_least(f"data.{name}", getattr(self, name), 0)
         for name in ("mixup", "cutmix"):

@@ -288,6 +288,13 @@ def test_a_class_that_only_validation_has(tmp_path):
     refused(root, tmp_path, "validation has classes that train has not: c;")
 
 
+def test_a_folder_of_records_is_no_source(tmp_path):
+    for name in ("train-00000-of-00001", "validation-00000-of-00001"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match="already holds records .*--data_dir"):
+        prepare(str(tmp_path), str(tmp_path.parent / "out"))
+
+
 def test_no_source(tmp_path):
     refused(tmp_path / "none", tmp_path, "none is no folder")
 
