@@ -7,8 +7,11 @@ in every epoch, and four times as large when it is decoded.
 from __future__ import annotations
 
 import itertools
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -21,6 +24,17 @@ from efficientnet_tf.progress import progress
 _SCHEME = "ram://efficientnet_tf"
 # Of the memory that is free; the rest is for batches and the network.
 _SHARE = 0.5
+
+_GROUPS = "sys/fs/cgroup"
+# The limit, what is used of it and by what, of version 2 and of version 1.
+_GROUP_FILES = (
+    ("memory.max", "memory.current", "memory.stat"),
+    (
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+    ),
+)
 
 _numbers = itertools.count()
 
@@ -80,13 +94,42 @@ def _unreadable(error: tf.errors.OpError) -> InputError:
     return InputError(f"data.cache 'memory': {error.message}")
 
 
-def free_bytes() -> int:
-    """Memory that this machine has left, by what Linux says."""
-    with open("/proc/meminfo", encoding="ascii") as file:
-        for line in file:
-            name, _, value = line.partition(":")
-            if name == "MemAvailable":
-                return int(value.split()[0]) * 1024
-    raise InputError(
-        "data.cache 'memory': /proc/meminfo does not say what fits"
-    )
+def free_bytes(root: str = "/") -> int:
+    """Memory that this machine has left, and its container, by what Linux says.
+
+    Args:
+        root: Of the file system.
+
+    Raises:
+        InputError: Linux does not say it.
+    """
+    free = _numbers_of(os.path.join(root, "proc/meminfo")).get("MemAvailable")
+    if free is None:
+        raise InputError(
+            "data.cache 'memory': /proc/meminfo does not say what fits"
+        )
+    return min([free * 1024, *_left_in_groups(os.path.join(root, _GROUPS))])
+
+
+def _left_in_groups(folder: str) -> Iterator[int]:
+    """What the limits of control groups leave, of either version."""
+    for limit, usage, stat in _GROUP_FILES:
+        try:
+            most, used = (
+                Path(folder, name).read_text(encoding="ascii").strip()
+                for name in (limit, usage)
+            )
+            kept = _numbers_of(os.path.join(folder, stat))
+        except OSError:
+            continue
+        if most.isdecimal():
+            # Files that Linux keeps give way.
+            files = kept.get("active_file", 0) + kept.get("inactive_file", 0)
+            yield max(0, int(most) - int(used) + files)
+
+
+def _numbers_of(path: str) -> dict[str, int]:
+    """The numbers of a file of lines that are a name, a number and a unit."""
+    text = Path(path).read_text(encoding="ascii")
+    words = (line.split() for line in text.splitlines())
+    return {name.rstrip(":"): int(number) for name, number, *_ in words}

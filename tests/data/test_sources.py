@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from efficientnet_tf.data.cache import in_memory
+from efficientnet_tf.data.cache import free_bytes, in_memory
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import open_dataset
 from efficientnet_tf.data.kinds import RecordDataset
@@ -194,3 +194,52 @@ def test_a_missing_file_cannot_be_kept_in_memory(tmp_path: Path) -> None:
     Path(dataset.train.files[1]).unlink()
     with pytest.raises(InputError, match="data.cache 'memory': .*No such file"):
         in_memory(dataset)
+
+
+# Files of a control group: version 2, 1, and without a limit.
+GROUPS = {
+    "version 2": (
+        {
+            "memory.max": "5000",
+            "memory.current": "3000",
+            "memory.stat": "anon 1\nactive_file 300\ninactive_file 200\n",
+        },
+        2500,
+    ),
+    "version 1": (
+        {
+            "memory/memory.limit_in_bytes": "5000",
+            "memory/memory.usage_in_bytes": "3000",
+            "memory/memory.stat": "cache 1\ntotal_inactive_file 9\n",
+        },
+        2000,
+    ),
+    "beyond its limit": (
+        {"memory.max": "5", "memory.current": "8", "memory.stat": ""},
+        0,
+    ),
+    "no limit": (
+        {"memory.max": "max", "memory.current": "8", "memory.stat": ""},
+        7 * 1024,
+    ),
+    "more than the machine has": (
+        {"memory.max": "9999999", "memory.current": "8", "memory.stat": ""},
+        7 * 1024,
+    ),
+    "no group": ({}, 7 * 1024),
+}
+
+
+@pytest.mark.parametrize("case", GROUPS)
+def test_a_container_has_what_its_limit_leaves(
+    tmp_path: Path, case: str
+) -> None:
+    files, expected = GROUPS[case]
+    meminfo = "MemTotal: 9 kB\nMemAvailable:    7 kB\nHugePages_Free: 0\n"
+    for name, content in {
+        "proc/meminfo": meminfo,
+        **{f"sys/fs/cgroup/{name}": text for name, text in files.items()},
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert free_bytes(str(tmp_path)) == expected
