@@ -76,7 +76,7 @@ def judge(
         strategy: The devices.
 
     Raises:
-        RunError: A record cannot be used.
+        RunError: A file cannot be read, or a device failed.
     """
     images = min(dataset.validation.images, MOST_IMAGES)
     replicas = strategy.num_replicas_in_sync
