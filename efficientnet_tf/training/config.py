@@ -163,7 +163,8 @@ class DataConfig:
             where all of them must fit, of each host. A local file needs none:
             the system keeps what it has room for.
         service: grpc://HOST:PORT of a dispatcher that `serve-data` has begun,
-            whose workers prepare the training images; empty for this host.
+            whose workers prepare the training images; empty for this host. A
+            run keeps to the one or the other.
     """
 
     dir: str = "digits"
