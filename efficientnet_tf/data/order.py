@@ -33,15 +33,22 @@ class Order:
     Attributes:
         counts: Records of each file.
         seed: Decides it, together with the epoch.
-        places: Of a batch.
+        places: Of a batch, or of a microbatch.
         most: Places of a window, where a batch, and a place in each lane, are
             no more.
+        microbatches: Of a batch. They have no say in what a batch holds.
     """
 
     counts: tuple[int, ...]
     seed: int
     places: int
     most: int
+    microbatches: int = 1
+
+    @property
+    def batch(self) -> int:
+        """Places of a batch."""
+        return self.places * self.microbatches
 
     @property
     def images(self) -> int:
@@ -56,7 +63,7 @@ class Order:
     @property
     def window(self) -> int:
         """Places of a window: whole batches, and as many in each lane."""
-        unit = math.lcm(self.places, self.lanes)
+        unit = math.lcm(self.batch, self.lanes)
         return max(1, min(self.most, self.images) // unit) * unit
 
 

@@ -59,6 +59,7 @@ def training_examples(
     seed: int,
     start: int = 0,
     places: int = 1,
+    microbatches: int = 1,
     part: int = 0,
     parts: int = 1,
     shuffle_bytes: int = SHUFFLE_BYTES,
@@ -67,7 +68,8 @@ def training_examples(
     """Endless augmented images, every record once an epoch.
 
     The stream comes in batches of places, each put into the order of
-    `rows_of`; every part has an equal share of the rows of every batch.
+    `rows_of`, microbatch by microbatch; every part has an equal share of the
+    rows of each.
 
     A record that cannot be used leaves its place to the next sound one of its
     lane, cropped anew; in a window without any, to a grey pixel of the class
@@ -80,7 +82,8 @@ def training_examples(
         augmentation: What is done to them.
         seed: Decides order, crops and augmentation.
         start: Places of the stream to leave out, whole batches.
-        places: Of a batch, a multiple of `parts`.
+        places: Of a microbatch, a multiple of `parts`.
+        microbatches: Of a batch.
         part: Which of the parts of the stream this is.
         parts: Among how many hosts it is divided.
         shuffle_bytes: What may be held for shuffling, all hosts together.
@@ -96,7 +99,7 @@ def training_examples(
 
     records = _training_records(
         dataset,
-        _order(dataset, seed, places, shuffle_bytes),
+        _order(dataset, seed, places, shuffle_bytes, microbatches),
         start=start,
         part=part,
         parts=parts,
@@ -295,12 +298,16 @@ def _example_maker(
 
 
 def _order(
-    dataset: RecordDataset, seed: int, places: int, shuffle_bytes: int
+    dataset: RecordDataset,
+    seed: int,
+    places: int,
+    shuffle_bytes: int,
+    microbatches: int = 1,
 ) -> Order:
     shards = dataset.train
     mean = shards.bytes // shards.images or PICTURE_BYTES
     most = shuffle_bytes // (mean * COPIES_HELD)
-    return Order(shards.counts, seed, places, most)
+    return Order(shards.counts, seed, places, most, microbatches)
 
 
 def _training_records(

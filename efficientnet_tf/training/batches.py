@@ -118,6 +118,7 @@ def _own_shares(
         seed=run.config.train.seed,
         start=start,
         places=context.num_replicas_in_sync * share,
+        microbatches=run.config.train.microbatches,
         part=context.input_pipeline_id,
         parts=context.num_input_pipelines,
         shuffle_bytes=data.shuffle_bytes,
