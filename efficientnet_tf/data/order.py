@@ -12,18 +12,12 @@ window, and the part of a file in each lane that lies before it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 LANES = 32
-
-
-def lanes_of(counts: Sequence[int]) -> int:
-    """Lanes for these files: a power of two, 32 or no more than files."""
-    return min(LANES, 1 << (len(counts).bit_length() - 1))
 
 
 @dataclass(frozen=True)
@@ -34,8 +28,7 @@ class Order:
         counts: Records of each file.
         seed: Decides it, together with the epoch.
         places: Of a batch, or of a microbatch.
-        most: Places of a window, where a batch, and a place in each lane, are
-            no more.
+        most: Places of a window, where a batch is no more.
         microbatches: Of a batch. They have no say in what a batch holds.
     """
 
@@ -57,8 +50,15 @@ class Order:
 
     @property
     def lanes(self) -> int:
-        """How many lanes there are."""
-        return lanes_of(self.counts)
+        """How many lanes there are: a power of two.
+
+        32, or no more than files; fewer where whole batches that have as many
+        places in each lane are more than a window may have.
+        """
+        lanes = min(LANES, 1 << (len(self.counts).bit_length() - 1))
+        while math.lcm(self.batch, lanes) > max(self.batch, self.most):
+            lanes //= 2
+        return lanes
 
     @property
     def window(self) -> int:

@@ -99,7 +99,7 @@ def training_examples(
 
     records = _training_records(
         dataset,
-        _order(dataset, seed, places, shuffle_bytes, microbatches),
+        training_order(dataset, seed, places, shuffle_bytes, microbatches),
         start=start,
         part=part,
         parts=parts,
@@ -147,7 +147,7 @@ def served_examples(
     shards = dataset.train
     files = len(shards.files)
     done, rest = divmod(start, shards.images)
-    order = _order(dataset, seed, 1, shuffle_bytes)
+    order = training_order(dataset, seed, 1, shuffle_bytes)
 
     def of_task(task: tf.Tensor) -> tf.data.Dataset:
         epoch = task // files
@@ -213,7 +213,7 @@ def training_ops(
 
     if dataset.kind == "fake" or augmentation.policy == "none":
         return tf.data.Dataset.from_tensors("").repeat()
-    order = _order(dataset, seed, places, shuffle_bytes)
+    order = training_order(dataset, seed, places, shuffle_bytes)
     return _training_records(
         dataset, order, start=0, part=0, parts=1, notes=""
     ).map(words)
@@ -297,13 +297,14 @@ def _example_maker(
     return example
 
 
-def _order(
+def training_order(
     dataset: RecordDataset,
     seed: int,
     places: int,
     shuffle_bytes: int,
     microbatches: int = 1,
 ) -> Order:
+    """The order of a training stream; see `training_examples`."""
     shards = dataset.train
     mean = shards.bytes // shards.images or PICTURE_BYTES
     most = shuffle_bytes // (mean * COPIES_HELD)

@@ -8,8 +8,12 @@ import tensorflow as tf
 
 from efficientnet_tf.data.bad_records import NOTES
 from efficientnet_tf.data.mixing import Mixing, Rows, mix
-from efficientnet_tf.data.order import lanes_of, rows_of
-from efficientnet_tf.data.pipeline import served_examples, training_examples
+from efficientnet_tf.data.order import rows_of
+from efficientnet_tf.data.pipeline import (
+    served_examples,
+    training_examples,
+    training_order,
+)
 from efficientnet_tf.data.preprocess import TrainingCrop
 from efficientnet_tf.data.service import served
 from efficientnet_tf.training.config import DataConfig
@@ -71,9 +75,14 @@ def host_batches(
         shares = _served_shares(run, start, share, alone=hosts == 1)
     else:
         shares = _own_shares(run, start, share, context)
-    rows = tf.constant(
-        rows_of(places, lanes_of(run.dataset.train.counts)), tf.int32
+    order = training_order(
+        run.dataset,
+        config.train.seed,
+        places,
+        config.data.shuffle_bytes,
+        parts,
     )
+    rows = tf.constant(rows_of(places, order.lanes), tf.int32)
 
     def finished(
         number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
