@@ -9,12 +9,9 @@ import tensorflow as tf
 from efficientnet_tf.data.bad_records import NOTES
 from efficientnet_tf.data.mixing import Mixing, Rows, mix
 from efficientnet_tf.data.order import rows_of
-from efficientnet_tf.data.pipeline import (
-    served_examples,
-    training_examples,
-    training_order,
-)
+from efficientnet_tf.data.pipeline import training_examples, training_order
 from efficientnet_tf.data.preprocess import TrainingCrop
+from efficientnet_tf.data.served import served_examples
 from efficientnet_tf.data.service import served
 from efficientnet_tf.training.config import DataConfig
 from efficientnet_tf.training.plan import replica_share
@@ -151,7 +148,8 @@ def _served_shares(
         notes=run.model_dir.join(NOTES),
     )
     # Hosts find the same job by its name. A process that is alone must not
-    # find the rest of what one before it has left.
+    # find the rest of what one before it has left; several would, where they
+    # begin again from the same step while the dispatcher still has the job.
     job = f"{run.model_dir.path} from {start}"
     if alone:
         job += f" {uuid.uuid4().hex}"
