@@ -12,18 +12,12 @@ window, and the part of a file in each lane that lies before it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 LANES = 32
-
-
-def lanes_of(counts: Sequence[int]) -> int:
-    """Lanes for these files: a power of two, 32 or no more than files."""
-    return min(LANES, 1 << (len(counts).bit_length() - 1))
 
 
 @dataclass(frozen=True)
@@ -33,15 +27,21 @@ class Order:
     Attributes:
         counts: Records of each file.
         seed: Decides it, together with the epoch.
-        places: Of a batch.
-        most: Places of a window, where a batch, and a place in each lane, are
-            no more.
+        places: Of a batch, or of a microbatch.
+        most: Places of a window, where a batch is no more.
+        microbatches: Of a batch. They have no say in what a batch holds.
     """
 
     counts: tuple[int, ...]
     seed: int
     places: int
     most: int
+    microbatches: int = 1
+
+    @property
+    def batch(self) -> int:
+        """Places of a batch."""
+        return self.places * self.microbatches
 
     @property
     def images(self) -> int:
@@ -50,13 +50,20 @@ class Order:
 
     @property
     def lanes(self) -> int:
-        """How many lanes there are."""
-        return lanes_of(self.counts)
+        """How many lanes there are: a power of two.
+
+        32, or no more than files; fewer where whole batches that have as many
+        places in each lane are more than a window may have.
+        """
+        lanes = min(LANES, 1 << (len(self.counts).bit_length() - 1))
+        while math.lcm(self.batch, lanes) > max(self.batch, self.most):
+            lanes //= 2
+        return lanes
 
     @property
     def window(self) -> int:
         """Places of a window: whole batches, and as many in each lane."""
-        unit = math.lcm(self.places, self.lanes)
+        unit = math.lcm(self.batch, self.lanes)
         return max(1, min(self.most, self.images) // unit) * unit
 
 

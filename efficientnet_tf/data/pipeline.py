@@ -24,9 +24,7 @@ from efficientnet_tf.data.fake import fake_images
 from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.data.manifest import Split
 from efficientnet_tf.data.order import (
-    LANES,
     Order,
-    file_order,
     host_share,
     shuffled,
     stretch,
@@ -36,7 +34,7 @@ from efficientnet_tf.data.preprocess import (
     evaluation_image,
     training_image,
 )
-from efficientnet_tf.data.reading import raw_records, whole_file
+from efficientnet_tf.data.reading import raw_records
 from efficientnet_tf.data.soundness import judged
 
 # Of a window's records: as read, as pictures and as shuffled; and those of the
@@ -59,6 +57,7 @@ def training_examples(
     seed: int,
     start: int = 0,
     places: int = 1,
+    microbatches: int = 1,
     part: int = 0,
     parts: int = 1,
     shuffle_bytes: int = SHUFFLE_BYTES,
@@ -67,7 +66,8 @@ def training_examples(
     """Endless augmented images, every record once an epoch.
 
     The stream comes in batches of places, each put into the order of
-    `rows_of`; every part has an equal share of the rows of every batch.
+    `rows_of`, microbatch by microbatch; every part has an equal share of the
+    rows of each.
 
     A record that cannot be used leaves its place to the next sound one of its
     lane, cropped anew; in a window without any, to a grey pixel of the class
@@ -80,7 +80,8 @@ def training_examples(
         augmentation: What is done to them.
         seed: Decides order, crops and augmentation.
         start: Places of the stream to leave out, whole batches.
-        places: Of a batch, a multiple of `parts`.
+        places: Of a microbatch, a multiple of `parts`.
+        microbatches: Of a batch.
         part: Which of the parts of the stream this is.
         parts: Among how many hosts it is divided.
         shuffle_bytes: What may be held for shuffling, all hosts together.
@@ -96,101 +97,16 @@ def training_examples(
 
     records = _training_records(
         dataset,
-        _order(dataset, seed, places, shuffle_bytes),
+        training_order(dataset, seed, places, shuffle_bytes, microbatches),
         start=start,
         part=part,
         parts=parts,
         notes=notes,
     )
     return records.map(
-        _example_maker(seed, cut, crop, augmentation),
+        example_maker(seed, cut, crop, augmentation),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
-    )
-
-
-def served_examples(
-    dataset: RecordDataset,
-    *,
-    cut: Cut,
-    crop: TrainingCrop,
-    augmentation: Augmentation = NO_AUGMENTATION,
-    seed: int,
-    start: int = 0,
-    epochs: int | None = None,
-    shuffle_bytes: int = SHUFFLE_BYTES,
-    notes: str = "",
-) -> tf.data.Dataset:
-    """What a worker of a service makes of the tasks it is handed.
-
-    A task is a file in an epoch. A record is cropped as in
-    `training_examples`, but comes when the workers get to it.
-
-    Args:
-        dataset: Where the records are: TFRecords.
-        cut: The size of the images and the kernel.
-        crop: What part of a picture they are.
-        augmentation: What is done to them.
-        seed: Decides crops, augmentation and the order of tasks.
-        start: Records that are done, of which whole files are left out.
-        epochs: How many there are; None for no end.
-        shuffle_bytes: What a worker may hold for shuffling.
-        notes: A folder in which records that cannot be used are noted; empty
-            for none.
-
-    Returns:
-        As `training_examples`, of all tasks.
-    """
-    shards = dataset.train
-    files = len(shards.files)
-    done, rest = divmod(start, shards.images)
-    order = _order(dataset, seed, 1, shuffle_bytes)
-
-    def of_task(task: tf.Tensor) -> tf.data.Dataset:
-        epoch = task // files
-        file = file_order(order, epoch)[task % files]
-        return whole_file(shards, file).map(
-            lambda number, raw: (epoch, number, raw)
-        )
-
-    def sound(
-        epochs: tf.Tensor, numbers: tf.Tensor, raws: tuple[tf.Tensor, ...]
-    ) -> tuple[tf.Tensor, ...]:
-        places, encoded, labels = judged(dataset, raws)
-        places, encoded, labels = places[:-1], encoded[:-1], labels[:-1]
-        if notes:
-            note(notes, numbers, places)
-        mixed = tf.random.experimental.stateless_shuffle(
-            tf.range(tf.size(places)), tf.stack([numbers[0], epochs[0]])
-        )
-        places = tf.gather(places, mixed)
-        return (
-            tf.gather(epochs, places),
-            tf.gather(numbers, places),
-            tf.gather(encoded, mixed),
-            tf.gather(labels, mixed),
-        )
-
-    tasks = tf.data.Dataset.range(
-        done * files + rest * files // shards.images,
-        tf.int64.max if epochs is None else epochs * files,
-    )
-    return (
-        tasks.interleave(
-            of_task,
-            cycle_length=min(files, LANES),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=False,
-        )
-        .batch(order.window)
-        .map(sound)
-        .prefetch(1)
-        .unbatch()
-        .map(
-            _example_maker(seed, cut, crop, augmentation),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=False,
-        )
     )
 
 
@@ -205,18 +121,18 @@ def training_ops(
     """The ops, in words, of the images that `training_examples` gives."""
 
     def words(epoch: tf.Tensor, number: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
-        key = _image_seed(seed, epoch, number)
+        key = image_seed(seed, epoch, number)
         return drawn_text(drawn_ops(key, augmentation))
 
     if dataset.kind == "fake" or augmentation.policy == "none":
         return tf.data.Dataset.from_tensors("").repeat()
-    order = _order(dataset, seed, places, shuffle_bytes)
+    order = training_order(dataset, seed, places, shuffle_bytes)
     return _training_records(
         dataset, order, start=0, part=0, parts=1, notes=""
     ).map(words)
 
 
-def _image_seed(seed: int, epoch: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+def image_seed(seed: int, epoch: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
     """Integer `[2]`, what all random choices of an image follow from."""
     key = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
     return tf.random.fold_in(key, number)
@@ -277,7 +193,7 @@ def evaluation_examples(
     )
 
 
-def _example_maker(
+def example_maker(
     seed: int, cut: Cut, crop: TrainingCrop, augmentation: Augmentation
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """What makes an image and its label of a record of an epoch."""
@@ -288,19 +204,24 @@ def _example_maker(
         encoded: tf.Tensor,
         label: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        key = _image_seed(seed, epoch, number)
+        key = image_seed(seed, epoch, number)
         return training_image(encoded, key, cut, crop, augmentation), label
 
     return example
 
 
-def _order(
-    dataset: RecordDataset, seed: int, places: int, shuffle_bytes: int
+def training_order(
+    dataset: RecordDataset,
+    seed: int,
+    places: int,
+    shuffle_bytes: int,
+    microbatches: int = 1,
 ) -> Order:
+    """The order of a training stream; see `training_examples`."""
     shards = dataset.train
     mean = shards.bytes // shards.images or PICTURE_BYTES
     most = shuffle_bytes // (mean * COPIES_HELD)
-    return Order(shards.counts, seed, places, most)
+    return Order(shards.counts, seed, places, most, microbatches)
 
 
 def _training_records(

@@ -61,7 +61,7 @@ def judged(
     last = (count, tf.constant(_grey_pixel()), tf.constant(NO_CLASS))
     return (
         tf.data.Dataset.from_tensor_slices((tf.range(count), raws))
-        .map(checked)
+        .map(checked, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         # Errors of records alone come here, none of reading files.
         .ignore_errors()
         .concatenate(tf.data.Dataset.from_tensors(last))

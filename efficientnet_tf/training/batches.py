@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from efficientnet_tf.data.bad_records import NOTES
 from efficientnet_tf.data.mixing import Mixing, Rows, mix
-from efficientnet_tf.data.order import lanes_of, rows_of
-from efficientnet_tf.data.pipeline import served_examples, training_examples
+from efficientnet_tf.data.order import rows_of
+from efficientnet_tf.data.pipeline import training_examples, training_order
 from efficientnet_tf.data.preprocess import TrainingCrop
+from efficientnet_tf.data.served import served_examples
 from efficientnet_tf.data.service import served
 from efficientnet_tf.training.config import DataConfig
 from efficientnet_tf.training.plan import replica_share
@@ -71,9 +72,14 @@ def host_batches(
         shares = _served_shares(run, start, share, alone=hosts == 1)
     else:
         shares = _own_shares(run, start, share, context)
-    rows = tf.constant(
-        rows_of(places, lanes_of(run.dataset.train.counts)), tf.int32
+    order = training_order(
+        run.dataset,
+        config.train.seed,
+        places,
+        config.data.shuffle_bytes,
+        parts,
     )
+    rows = tf.constant(rows_of(places, order.lanes), tf.int32)
 
     def finished(
         number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
@@ -118,6 +124,7 @@ def _own_shares(
         seed=run.config.train.seed,
         start=start,
         places=context.num_replicas_in_sync * share,
+        microbatches=run.config.train.microbatches,
         part=context.input_pipeline_id,
         parts=context.num_input_pipelines,
         shuffle_bytes=data.shuffle_bytes,
@@ -141,7 +148,8 @@ def _served_shares(
         notes=run.model_dir.join(NOTES),
     )
     # Hosts find the same job by its name. A process that is alone must not
-    # find the rest of what one before it has left.
+    # find the rest of what one before it has left; several would, where they
+    # begin again from the same step while the dispatcher still has the job.
     job = f"{run.model_dir.path} from {start}"
     if alone:
         job += f" {uuid.uuid4().hex}"

@@ -44,8 +44,8 @@ Cache = Literal["off", "memory"]
 # The word of `train.init_from` for the weights that Keras publishes.
 IMAGENET = "imagenet"
 
-# Of 18,000 records of ImageNet, and of four batches of 2048 images of 224
-# pixels in bfloat16.
+# Of 4,600 records of ImageNet, each four times, and of four batches of 2048
+# images of 224 pixels in bfloat16.
 SHUFFLE_BYTES, PREFETCH_BYTES = 2 << 30, 2 << 30
 
 # Beyond these a beta distribution is all edges, or all middle.
@@ -156,7 +156,9 @@ class DataConfig:
             they are passed over and named, and a run that meets more ends. Of
             an evaluation, the same of its records.
         shuffle_bytes: Of records that may be held for shuffling, by all hosts
-            together. Decides the order.
+            together; four times a window's. Decides the order. Where only one
+            batch fits, batches are shuffled in themselves, and not with each
+            other.
         prefetch_bytes: Of finished images that a host may hold for its
             devices, a batch of each replica at least.
         cache: Where files are kept while training: "off", or in "memory",

@@ -48,7 +48,7 @@ def test_lanes_share_an_epoch_out(epoch: int) -> None:
 def test_a_lane_reads_files_one_after_the_other() -> None:
     """A few whole ones, and parts of two at most."""
     counts = (10,) * 64
-    order = Order(counts, 0, 8, 16)
+    order = Order(counts, 0, 8, 32)
     assert order.lanes == 32
     for lane in range(32):
         files, begins, taken = stretch(
@@ -119,6 +119,29 @@ def test_other_numbers_of_hosts_share_all_the_same(
 )
 def test_windows_are_whole_batches(most: int, window: int) -> None:
     assert Order(COUNTS, 0, 8, most).window == window
+
+
+@pytest.mark.parametrize(
+    ("batch", "lanes", "window"),
+    [
+        # 32 lanes would take 16,032 places, 16,400, 131,040 and 135,136.
+        (1002, 8, 4008),
+        (2050, 4, 4100),
+        (4095, 1, 4095),
+        (4223, 1, 4223),
+        (2048, 32, 4096),
+        (4096, 32, 4096),
+        (24, 32, 4608),
+    ],
+)
+def test_a_window_takes_no_more_than_it_may(
+    batch: int, lanes: int, window: int
+) -> None:
+    """There are fewer lanes rather than a larger window."""
+    order = Order((1251,) * 1024, 0, batch, 4668)
+    assert (order.lanes, order.window) == (lanes, window)
+    order = Order((1251,) * 1024, 0, batch, 1)
+    assert order.window == batch
 
 
 def test_a_window_is_shuffled_within_lanes_and_epochs() -> None:

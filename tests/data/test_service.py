@@ -19,9 +19,9 @@ import tensorflow as tf
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.images import EncodedImage, encode_jpeg
 from efficientnet_tf.data.kinds import RecordDataset, Shards
-from efficientnet_tf.data.pipeline import served_examples
 from efficientnet_tf.data.preprocess import TrainingCrop
 from efficientnet_tf.data.records import encode_record
+from efficientnet_tf.data.served import served_examples
 from efficientnet_tf.data.service import served
 from efficientnet_tf.errors import InputError
 
@@ -127,6 +127,45 @@ def test_two_workers_one_of_which_is_killed(dataset: RecordDataset) -> None:
         seen += crops(islice(batches, 6 * TOTAL // 5))
         assert len(seen) == len(set(seen)) == 7 * TOTAL
         assert {label for label, _ in seen} == set(range(TOTAL))
+
+
+def made(dataset: RecordDataset, **options: int | None) -> list[int]:
+    """Labels as one worker makes them, of windows of two files."""
+    examples = served_examples(
+        dataset,
+        cut=CUT,
+        crop=TrainingCrop(),
+        shuffle_bytes=2 * EACH * 1000 * 4,
+        **{"seed": 0, "epochs": 1, **options},
+    )
+    # In the order in which they are begun.
+    one_thread = tf.data.Options()
+    one_thread.threading.private_threadpool_size = 1
+    return [int(label) for _, label in examples.with_options(one_thread)]
+
+
+@pytest.mark.parametrize("half", [TOTAL // 2, TOTAL // 2 - EACH])
+def test_a_run_that_goes_on_is_wrong_by_a_few_files(
+    dataset: RecordDataset, half: int
+) -> None:
+    """The four that were open as a window began, and four that came after."""
+    in_hand = 2 * 4
+    before = made(dataset)[:half]
+    files = Counter(label // EACH for label in before)
+    assert sum(count < EACH for count in files.values()) <= in_hand
+    seen = Counter(before + made(dataset, start=half))
+    assert seen.total() == TOTAL
+    # What is lost of some has been seen twice of others.
+    assert TOTAL - len(seen) <= in_hand * EACH // 2
+
+
+def test_a_window_of_a_worker_follows_the_seed(dataset: RecordDataset) -> None:
+    """Of one file: there is no order of files in which seeds differ."""
+    one = replace(dataset, train=dataset.train.some(slice(1)))
+    orders = [made(one, seed=seed) for seed in (0, 0, 1)]
+    assert sorted(orders[0]) == sorted(orders[2]) == list(range(EACH))
+    assert orders[0] == orders[1]
+    assert orders[0] != orders[2]
 
 
 def test_nobody_answers(dataset: RecordDataset) -> None:

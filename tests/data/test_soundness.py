@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -11,7 +13,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from efficientnet_tf.data.soundness import sound_jpeg
+from efficientnet_tf.data import soundness
+from efficientnet_tf.data.images import encode_jpeg
+from efficientnet_tf.data.kinds import RecordDataset, Shards
+from efficientnet_tf.data.soundness import judged, sound_jpeg
 
 Damage = Callable[[bytearray, np.random.Generator], None]
 
@@ -155,3 +160,29 @@ def test_many_damaged_pictures() -> None:
 @pytest.mark.parametrize("content", [b"", b"\xff", b"\xff\xd8", b"GIF89a"])
 def test_what_is_no_picture_at_all(content: bytes) -> None:
     assert not is_sound(content)
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one thread has nobody to meet")
+def test_records_are_judged_side_by_side_and_stay_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each waits for another one; alone it gives up, and counts as bad."""
+    meeting = threading.Barrier(2, timeout=10)
+    picture = encode_jpeg(np.zeros((8, 8, 3), np.uint8), 90)
+
+    def parse(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def meet(place: np.int64) -> bytes:
+            meeting.wait()
+            return b"" if place == 3 else picture
+
+        met = tf.numpy_function(meet, [place], tf.string)
+        return tf.ensure_shape(met, []), place
+
+    monkeypatch.setattr(soundness, "parser", lambda dataset: parse)
+    shards = Shards(("x",), (8,))
+    names = tuple("abcdefgh")
+    dataset = RecordDataset("x", "x", shards, shards, names, 0)
+    places, _, labels = judged(dataset, (tf.range(8, dtype=tf.int64),))
+    sound = [0, 1, 2, 4, 5, 6, 7]
+    assert places.numpy().tolist() == [*sound, 8]
+    assert labels.numpy().tolist() == [*sound, soundness.NO_CLASS]

@@ -19,6 +19,7 @@ from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.data.pipeline import (
     evaluation_examples,
     training_examples,
+    training_order,
 )
 from efficientnet_tf.data.preprocess import TrainingCrop
 from efficientnet_tf.errors import InputError
@@ -100,6 +101,22 @@ def test_a_folder_without_splits_is_split_as_prepare_does(
     }
     ours = {Path(file).name for file in dataset.validation.files}
     assert ours == held_out
+
+
+def test_a_window_of_a_folder_goes_by_the_size_of_its_pictures(
+    tmp_path: Path,
+) -> None:
+    for name, size in zip(CLASSES, (10_000, 20_000, 60_000), strict=True):
+        (tmp_path / name).mkdir()
+        for number in range(100):
+            (tmp_path / name / f"{number}.jpg").write_bytes(bytes(size))
+    dataset = open_dataset(str(tmp_path))
+    mean = dataset.train.bytes / dataset.train.images
+    assert 25_000 < mean < 35_000
+    order = training_order(
+        dataset, 0, places=32, shuffle_bytes=4 * 64 * int(mean)
+    )
+    assert order.window == 64
 
 
 def test_a_picture_that_its_exif_turns(tmp_path: Path) -> None:

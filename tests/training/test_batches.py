@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -114,19 +116,16 @@ def test_the_settings_reach_the_images(config: Config) -> None:
         assert (image == mean).all(-1).sum() > 10
 
 
-@pytest.fixture(scope="module", params=[1, 9])
-def refiled(
-    request: pytest.FixtureRequest,
-    squares: RecordDataset,
-    tmp_path_factory: pytest.TempPathFactory,
+def filed(
+    squares: RecordDataset, records: int, files_wanted: int, folder: Path
 ) -> RecordDataset:
-    """The squares in another number of files: with 9 there are 8 lanes."""
-    folder = tmp_path_factory.mktemp("refiled")
-    records = list(
-        tf.data.TFRecordDataset(list(squares.train.files)).as_numpy_iterator()
-    )
+    """The first of the squares, in another number of files."""
+    paths = [*squares.train.files, *squares.validation.files]
+    stream = tf.data.TFRecordDataset(paths).take(records)
     files, counts = [], []
-    for number, some in enumerate(np.array_split(records, request.param)):
+    for number, some in enumerate(
+        np.array_split(list(stream.as_numpy_iterator()), files_wanted)
+    ):
         files.append(str(folder / f"{number}"))
         counts.append(len(some))
         with tf.io.TFRecordWriter(files[-1]) as writer:
@@ -134,6 +133,17 @@ def refiled(
                 writer.write(record)
     shards = Shards(tuple(files), tuple(counts), squares.train.bytes)
     return replace(squares, train=shards)
+
+
+@pytest.fixture(scope="module", params=[1, 9])
+def refiled(
+    request: pytest.FixtureRequest,
+    squares: RecordDataset,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> RecordDataset:
+    """With 9 files there are 8 lanes."""
+    folder = tmp_path_factory.mktemp("refiled")
+    return filed(squares, squares.train.images, request.param, folder)
 
 
 @pytest.mark.parametrize(
@@ -157,3 +167,28 @@ def test_so_it_has_whatever_the_number_of_files(
     for (images, targets), (one, those) in zip(found, expected, strict=True):
         np.testing.assert_array_equal(images, one)
         np.testing.assert_array_equal(targets, those)
+
+
+@pytest.mark.parametrize(("files", "parts"), [(3, 4), (9, 2)])
+def test_microbatches_leave_a_step_its_images(
+    config: Config,
+    squares: RecordDataset,
+    tmp_path: Path,
+    files: int,
+    parts: int,
+) -> None:
+    """Of an epoch of five batches and a quarter, in whatever rows."""
+    dataset = filed(squares, 42, files, tmp_path)
+
+    def steps(parts: int, start: int) -> list[set[int]]:
+        settings = [f"train.microbatches={parts}"]
+        run = replace(open_run(override(config, settings)), dataset=dataset)
+        return [
+            {crc32(image.tobytes()) for image in images}
+            for images, _ in dealt(run, hosts=1, replicas=1, start=start)
+        ]
+
+    whole = steps(1, 0)
+    assert [len(images) for images in whole] == [BATCH] * STEPS
+    assert steps(parts, 0) == whole
+    assert steps(parts, 3) == whole[3:]
