@@ -37,9 +37,9 @@ from efficientnet_tf.data.preprocess import (
 from efficientnet_tf.data.reading import raw_records
 from efficientnet_tf.data.soundness import judged
 
-# Of a window's records: as read, as pictures and as shuffled; and those of the
-# window before or behind.
-COPIES_HELD = 4
+# Of a window's records: as read, as pictures and as shuffled; those of the
+# window before or behind; and what the system does not get back at once.
+COPIES_HELD = 5
 # What may be held for shuffling unless somebody says otherwise.
 SHUFFLE_BYTES = 2 << 30
 # Records that evaluation judges at once.
@@ -237,20 +237,23 @@ def _training_records(
     share = host_share(order, part, parts)
     first_window = start // order.window
     done = start % order.window // parts
-    size = len(share.lanes) * (order.window // order.lanes)
+    lanes, each = len(share.lanes), order.window // order.lanes
+    size = lanes * each
 
     def finished(
         after: tf.Tensor,
         batch: tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]],
     ) -> tuple[tf.Tensor, ...]:
-        # From the order of places to lane by lane.
-        epochs, numbers, raws = tf.nest.map_structure(
-            lambda values: _by_lane(values, len(share.lanes)), batch
-        )
+        epochs, numbers, raws = batch
         places, encoded, labels = judged(dataset, raws)
         if notes:
             note(notes, numbers, places[:-1])
-        stands_in = _stand_ins(places, order.window // order.lanes)
+        # From the order of places to lane by lane, all but what is large.
+        epochs, numbers = _by_lane(epochs, lanes), _by_lane(numbers, lanes)
+        places = places % lanes * each + places // lanes
+        behind = tf.argsort(tf.concat([places[:-1], [size]], 0))
+        places = tf.concat([tf.sort(places[:-1]), [size]], 0)
+        stands_in = tf.gather(behind, _stand_ins(places, each))
         chosen = shuffled(order, share, first_window + after, epochs)
         skip = tf.where(after > 0, 0, done)
         rows = tf.constant(share.rows)[skip:]
