@@ -41,7 +41,7 @@ from efficientnet_tf.data.soundness import judged
 # window before or behind; and what the system does not get back at once.
 COPIES_HELD = 5
 # What may be held for shuffling unless somebody says otherwise.
-SHUFFLE_BYTES = 2 << 30
+SHUFFLE_BYTES = 4 << 30
 # Records that evaluation judges at once.
 EVALUATION_WINDOW = 256
 # What a picture takes where nobody knows: ImageNet's mean.
