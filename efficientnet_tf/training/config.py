@@ -309,7 +309,8 @@ class TrainConfig:
             statistics: "all"; "off" for none; "original" for none among up to
             8, else for groups of an eighth of them, of 8 at least.
         microbatches: Parts of a batch that are done one after the other, for
-            batches that do not fit; only batch norm sees the difference.
+            batches that do not fit; only batch norm and dropout see the
+            difference.
         remat: Whether blocks are computed once more in the backward pass, so
             that only what is between them is kept: less memory, more time.
         steps_per_call: Steps that the device does between two reports.
