@@ -17,6 +17,7 @@ from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import open_dataset
 from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.data.pipeline import (
+    COPIES_HELD,
     evaluation_examples,
     training_examples,
     training_order,
@@ -113,8 +114,9 @@ def test_a_window_of_a_folder_goes_by_the_size_of_its_pictures(
     dataset = open_dataset(str(tmp_path))
     mean = dataset.train.bytes / dataset.train.images
     assert 25_000 < mean < 35_000
+    # Room for 64 pictures, and not for a third batch.
     order = training_order(
-        dataset, 0, places=32, shuffle_bytes=4 * 64 * int(mean)
+        dataset, 0, places=32, shuffle_bytes=COPIES_HELD * 65 * int(mean)
     )
     assert order.window == 64
 

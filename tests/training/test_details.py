@@ -47,6 +47,16 @@ def by_hand(logits, labels):
     }
 
 
+def of_all(sums):
+    """As `Evaluator.sums` gives them, which knows how many records there are.
+
+    None of these could not be used.
+    """
+    records = sums["scores"][0]
+    everything = {**sums, "records": records}
+    return {name: value.numpy() for name, value in everything.items()}
+
+
 def check(found, expected):
     for name in ("top1", "top5", "loss"):
         assert getattr(found.scores, name) == pytest.approx(
@@ -78,7 +88,7 @@ def test_counts_are_those_of_numpy(logits, labels):
         tf.constant(labels, tf.int32),
         tf.ones(IMAGES),
     )
-    found = details({name: value.numpy() for name, value in sums.items()})
+    found = details(of_all(sums))
     expected = by_hand(logits, labels)
     check(found, expected)
     assert expected["calibration_error"] > 0.05
@@ -101,7 +111,7 @@ def test_the_sure_and_right_are_calibrated():
     """A softmax of 1.0 belongs to the last bin."""
     logits = tf.constant([[200.0, 0.0], [0.0, 200.0]])
     sums = count_details(logits, tf.constant([0, 1]), tf.ones(2))
-    found = details({name: value.numpy() for name, value in sums.items()})
+    found = details(of_all(sums))
     assert found.calibration_error == 0.0
     assert found.bins[-1].tolist() == [2.0, 2.0, 2.0]
 
@@ -137,5 +147,5 @@ def test_replicas_and_padding_do_not_matter(
     assert found.scores.images == len(labels)
     check(found, by_hand(np.array(logits), np.array(labels)))
     again = evaluator.sums(model, count_scores)
-    assert set(again) == {"scores"}
+    assert set(again) == {"scores", "records"}
     assert evaluator(model) == found.scores
