@@ -35,13 +35,12 @@ from efficientnet_tf.data.preprocess import (
     training_image,
 )
 from efficientnet_tf.data.reading import raw_records
+from efficientnet_tf.data.sizes import SHUFFLE_BYTES
 from efficientnet_tf.data.soundness import judged
 
 # Of a window's records: as read, as pictures and as shuffled; those of the
 # window before or behind; and what the system does not get back at once.
 COPIES_HELD = 5
-# What may be held for shuffling unless somebody says otherwise.
-SHUFFLE_BYTES = 4 << 30
 # Records that evaluation judges at once.
 EVALUATION_WINDOW = 256
 # What a picture takes where nobody knows: ImageNet's mean.

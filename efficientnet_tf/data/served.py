@@ -19,13 +19,13 @@ from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.data.order import Order, file_order
 from efficientnet_tf.data.pipeline import (
-    SHUFFLE_BYTES,
     example_maker,
     image_seed,
     training_order,
 )
 from efficientnet_tf.data.preprocess import TrainingCrop
 from efficientnet_tf.data.reading import whole_file
+from efficientnet_tf.data.sizes import SHUFFLE_BYTES
 from efficientnet_tf.data.soundness import judged
 
 # Files that a worker reads at once. All that it has not read to the end are in

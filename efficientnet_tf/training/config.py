@@ -23,6 +23,7 @@ from efficientnet_tf.data.augmentation.recipe import (
     Jitter,
 )
 from efficientnet_tf.data.cut import CropRule, Cut, ResizeKernel
+from efficientnet_tf.data.sizes import PREFETCH_BYTES, SHUFFLE_BYTES
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.networks import (
     FusedStride,
@@ -43,10 +44,6 @@ Cache = Literal["off", "memory"]
 
 # The word of `train.init_from` for the weights that Keras publishes.
 IMAGENET = "imagenet"
-
-# Of 7,400 records of ImageNet, each five times, and of four batches of 2048
-# images of 224 pixels in bfloat16.
-SHUFFLE_BYTES, PREFETCH_BYTES = 4 << 30, 2 << 30
 
 # Beyond these a beta distribution is all edges, or all middle.
 _SMALLEST_ALPHA, _LARGEST_ALPHA = 1e-3, 100.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 
 import tensorflow as tf
 
@@ -75,29 +76,31 @@ _COMMON: dict[Op, OpFunction] = {
     ),
 }
 
+
+def _own(arithmetic: ModuleType) -> dict[Op, OpFunction]:
+    """What each arithmetic has in its own way."""
+    functions: dict[Op, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+        "Rotate": arithmetic.rotate,
+        "Posterize": arithmetic.posterize,
+        "Solarize": arithmetic.solarize,
+        "Color": arithmetic.color,
+        "Contrast": arithmetic.contrast,
+        "Sharpness": arithmetic.sharpness,
+        "ShearX": arithmetic.shear_x,
+        "ShearY": arithmetic.shear_y,
+    }
+    return {op: _without_centre(each) for op, each in functions.items()}
+
+
+def _without_centre(
+    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> OpFunction:
+    return lambda image, argument, at: function(image, argument)
+
+
 ARITHMETICS: dict[Arithmetic, dict[Op, OpFunction]] = {
-    "original": _COMMON
-    | {
-        "Rotate": lambda image, degrees, at: original.rotate(image, degrees),
-        "Posterize": lambda image, bits, at: original.posterize(image, bits),
-        "Solarize": lambda image, value, at: original.solarize(image, value),
-        "Color": lambda image, share, at: original.color(image, share),
-        "Contrast": lambda image, share, at: original.contrast(image, share),
-        "Sharpness": lambda image, share, at: original.sharpness(image, share),
-        "ShearX": lambda image, share, at: original.shear_x(image, share),
-        "ShearY": lambda image, share, at: original.shear_y(image, share),
-    },
-    "clean": _COMMON
-    | {
-        "Rotate": lambda image, degrees, at: clean.rotate(image, degrees),
-        "Posterize": lambda image, bits, at: clean.posterize(image, bits),
-        "Solarize": lambda image, value, at: clean.solarize(image, value),
-        "Color": lambda image, share, at: clean.color(image, share),
-        "Contrast": lambda image, share, at: clean.contrast(image, share),
-        "Sharpness": lambda image, share, at: clean.sharpness(image, share),
-        "ShearX": lambda image, share, at: clean.shear_x(image, share),
-        "ShearY": lambda image, share, at: clean.shear_y(image, share),
-    },
+    "original": _COMMON | _own(original),
+    "clean": _COMMON | _own(clean),
 }
 
 

@@ -1,0 +1,8 @@
+"""What a host may hold unless somebody says otherwise. No TensorFlow here."""
+
+from __future__ import annotations
+
+# Records for shuffling: of ImageNet 7,400, each five times.
+SHUFFLE_BYTES = 4 << 30
+# Finished images: four batches of 2048 of 224 pixels in bfloat16.
+PREFETCH_BYTES = 2 << 30
