@@ -8,6 +8,9 @@ usage: python -m edgetpu VERB [FILE] [FLAGS]
                   not and why, what memory and time it would take
   compile FILE    runs Google's compiler, and says what it made, or why not
   show FILE       what a .tflite holds, compiled for the Edge TPU or not
+  verify FILE     what int8 costs: the file against the float network
+  run FILE ...    classifies pictures, on the CPU or on an Edge TPU
+  benchmark FILE  how long it takes
 
 For example:
 
@@ -16,6 +19,8 @@ For example:
   python -m edgetpu forecast efficientnet-edgetpu-S
   python -m edgetpu compile DIR/efficientnet-lite0_int8.tflite
   python -m edgetpu show DIR/efficientnet-lite0_int8_edgetpu.tflite
+  python -m edgetpu verify DIR/efficientnet-lite0_int8.tflite --model=RUN
+  python -m edgetpu run DIR/efficientnet-lite0_int8.tflite cat.jpg
 
 `python -m edgetpu VERB --help` tells more. Exit codes: 0 done, 1 failed,
 2 wrong input, 3 no compiler here.
@@ -167,6 +172,8 @@ def main(arguments: Sequence[str]) -> int:
         0 when it went well, 2 where the command line or what it names is
         wrong, 3 where the compiler is missing, 1 where the work failed.
     """
+    if arguments and arguments[0] in ON_THE_DEVICE:
+        return _on_the_device(arguments[0], arguments[1:])
     values = define_flags()
     if not arguments or command_line.asks_for_help(arguments):
         print(_help(arguments, values))
@@ -177,6 +184,15 @@ def main(arguments: Sequence[str]) -> int:
         verb.run(values, *files)
 
     return command_line.run("edgetpu", work)
+
+
+def _on_the_device(name: str, arguments: Sequence[str]) -> int:
+    """Runs what boards have too, which reads its own command line."""
+    from edgetpu.run.__main__ import main as device_main
+
+    return device_main(
+        list(arguments), f"edgetpu {name}", benchmark=name == "benchmark"
+    )
 
 
 def _help(arguments: Sequence[str], values: flags.FlagValues) -> str:
@@ -195,10 +211,13 @@ def _parse(
 ) -> tuple[Verb, list[str]]:
     words = command_line.parse(values, arguments)
     if not words:
-        raise InputError(f"say what to do: {near('', VERBS)}")
+        raise InputError(
+            f"say what to do: {near('', (*VERBS, *ON_THE_DEVICE))}"
+        )
     name, files = words[0], words[1:]
     if name not in VERBS:
-        raise InputError(f"unknown verb {name!r}: {near(name, VERBS)}")
+        known = (*VERBS, *ON_THE_DEVICE)
+        raise InputError(f"unknown verb {name!r}: {near(name, known)}")
     verb = VERBS[name]
     if len(files) > verb.files and not verb.more_files:
         raise InputError(
@@ -387,6 +406,8 @@ VERBS = {
     ),
     "show": Verb(_show_file, {"json", "tensors"}, SHOW_HELP, files=1),
 }
+
+ON_THE_DEVICE = ("run", "benchmark")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgetpu.quiet import quiet
 from edgetpu.reader import read_graph
+from edgetpu.run.quiet import quiet
 from efficientnet_tf.data.preprocess import normalize
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.modeling.build import build_network

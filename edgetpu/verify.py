@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgetpu.quiet import quiet
 from edgetpu.run import Runner
+from edgetpu.run.quiet import quiet
 from edgetpu.samples import to_uint8
 from efficientnet_tf.data.preprocess import normalize
 from efficientnet_tf.errors import RunError

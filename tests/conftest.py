@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
@@ -223,3 +224,14 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"needs {path.name}/ beside the repository")
     return path
+
+
+@pytest.fixture(scope="session")
+def photos(shared: Path) -> list[bytes]:
+    """A hundred photographs of ImageNet's classes."""
+    path = shared / "data" / "photos-100.zip"
+    if not path.is_file():
+        pytest.skip(f"needs the photographs of {path.name} in shared/data")
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(archive.namelist())
+        return [archive.read(x) for x in names if x.endswith(".JPEG")]

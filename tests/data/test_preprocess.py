@@ -6,7 +6,6 @@ decoder on both sides, and the decoders' own difference is bounded apart.
 """
 
 import io
-import zipfile
 from typing import get_args
 
 import numpy as np
@@ -169,17 +168,6 @@ def grey_picture(height: int, width: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(drawn(height, width)[..., 0]).save(file, "JPEG")
     return file.getvalue()
-
-
-@pytest.fixture(scope="module")
-def photos(shared):
-    """A hundred photographs of ImageNet's classes."""
-    path = shared / "data" / "photos-100.zip"
-    if not path.is_file():
-        pytest.skip(f"needs the photographs of {path.name} in shared/data")
-    with zipfile.ZipFile(path) as archive:
-        names = sorted(archive.namelist())
-        return [archive.read(x) for x in names if x.endswith(".JPEG")]
 
 
 def test_every_word_is_written_here_a_second_time():

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from edgetpu.quantize import device_model, quantize
 from edgetpu.run import Runner
+from efficientnet_tf.data.preprocess import normalize
 
 
 def test_scores_are_those_of_litert(each, pictures):
@@ -94,10 +97,43 @@ def test_a_delegate_that_is_not_there(lite):
         Runner(lite.content, delegate="libnothing.so.1")
 
 
-def test_float_models_are_refused(coral):
+def test_a_model_that_does_not_classify_is_refused(coral):
     name = "face_detection_front_128_full_integer_quant-eb3169.tflite"
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="outputs, not one of each"):
         Runner(str(coral / name))
+
+
+@pytest.mark.parametrize("inference_type", ["uint8", "int8"])
+def test_whole_numbers_of_either_kind(lite, pictures, inference_type):
+    images = pictures(8, seed=3)[0]
+    images[0], images[1] = 0, 255
+    content = quantize(
+        lite.network, lite.model, images, inference_type=inference_type
+    )
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    (taken,) = interpreter.get_input_details()
+    (given,) = interpreter.get_output_details()
+    less = 128 if inference_type == "int8" else 0
+    for image in pictures(4, seed=9)[0]:
+        entered = (image.astype(int) - less).astype(inference_type)
+        interpreter.set_tensor(taken["index"], entered[np.newaxis])
+        interpreter.invoke()
+        raw = interpreter.get_tensor(given["index"])[0].astype(int) + less
+        scores = Runner(content).scores(image)
+        np.testing.assert_array_equal(scores * 256, raw)
+
+
+def test_a_float_model(lite, pictures):
+    converter = tf.lite.TFLiteConverter.from_keras_model(
+        device_model(lite.network, lite.model)
+    )
+    content = converter.convert()
+    image = pictures(1, seed=9)[0]
+    logits = lite.model(normalize(image, lite.network.normalization))
+    np.testing.assert_allclose(
+        Runner(content).scores(image[0]), tf.nn.softmax(logits)[0], atol=1e-5
+    )
 
 
 def test_needs_numpy_and_litert_only():

@@ -28,7 +28,8 @@ def quiet() -> Iterator[None]:
             held.flush()
             held.seek(0)
             words = held.read().strip()[-_KEPT_CHARACTERS:]
-            if words:
+            # Python has notes since 3.11.
+            if words and hasattr(error, "add_note"):
                 error.add_note(words)
             raise
 
