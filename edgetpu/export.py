@@ -19,7 +19,7 @@ from edgetpu.quantize_files import file_name, port
 from edgetpu.reader import read_model
 from edgetpu.report import ExportReport
 from edgetpu.samples import picked_examples
-from edgetpu.verify import Comparison, compare
+from edgetpu.verify import Verification, verify
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError, RunError
@@ -76,7 +76,7 @@ def export(
     )
     model = read_model(content)
     problems = forecast(model).problems
-    comparison = _compared(trained, dataset, content, verify_images, first)
+    verified = _verified(trained, dataset, content, verify_images, first)
     compiled, failure = None, None
     if program and not problems:
         _say(f"compiling with {program}")
@@ -101,7 +101,9 @@ def export(
         output=port(model.main, model.main.outputs),
         operators=model.main.counts(),
         calibration_images=calibrated,
-        comparison=comparison,
+        comparison=verified.comparison,
+        worst=verified.worst,
+        layers=verified.layers,
         problems=problems,
         compiled=compiled,
         not_compiled=None
@@ -203,20 +205,22 @@ def _quantized(
     return quantize(trained.network, trained.model, pictures), count
 
 
-def _compared(
+def _verified(
     trained: TrainedModel,
     dataset: RecordDataset,
     content: bytes,
     images: int,
     first_logit: int,
-) -> Comparison:
+) -> Verification:
     count = min(images, dataset.validation.images)
     _say(f"comparing int8 with float on {count} validation images")
     examples = picked_examples(
         dataset, "validation", images=images, cut=trained.cut
     )
     examples = examples.map(lambda image, label: (image, label + first_logit))
-    return compare(trained.network, trained.model, content, examples)
+    return verify(
+        trained.network, trained.model, content, examples, images=count
+    )
 
 
 def _reason(

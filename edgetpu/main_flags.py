@@ -83,6 +83,7 @@ def define_flags() -> flags.FlagValues:
     )
     _define_compiler_flags(values)
     _define_quantize_flags(values)
+    _define_verify_flags(values)
     return values
 
 
@@ -134,7 +135,7 @@ def _define_quantize_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "model",
         None,
-        "What to quantise: a model directory, or a .keras file.",
+        "The network: a model directory, or a .keras file.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -165,5 +166,25 @@ def _define_quantize_flags(values: flags.FlagValues) -> None:
         [],
         "SECTION.FIELD=VALUE of the config, for each field in a flag of its "
         "own: such as data.normalization=imagenet.",
+        flag_values=values,
+    )
+
+
+def _define_verify_flags(values: flags.FlagValues) -> None:
+    """Those of `verify`."""
+    flags.DEFINE_string(
+        "delegate",
+        None,
+        "Shared library of the Edge TPU; for compiled files libedgetpu.so.1 "
+        "(macOS: libedgetpu.1.dylib, Windows: edgetpu.dll) if not given.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "min_agreement",
+        0.97,
+        "End with 1 where int8 and float name the same class for less than "
+        "this share of the images.",
+        lower_bound=0.0,
+        upper_bound=1.0,
         flag_values=values,
     )

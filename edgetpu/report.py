@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgetpu.compile_files import CompiledFile
-from edgetpu.verify import Comparison
+from edgetpu.layer_errors import LayerError
+from edgetpu.verify import Comparison, JudgedImage
 from efficientnet_tf.data.cut import CropRule, ResizeKernel
 from efficientnet_tf.networks.stages import NormalizationName
 
@@ -50,6 +51,8 @@ class ExportReport:
         calibration_images: Training images that set the int8 ranges, an all-0
             and an all-255 image not counted.
         comparison: What int8 costs on validation images.
+        worst: The images on which int8 and float differ most.
+        layers: What each operator of the int8 file loses.
         problems: What would keep the compiler from taking the file whole.
         compiled: What the compiler made of it, or None.
         not_compiled: Why there is none, or None.
@@ -70,6 +73,8 @@ class ExportReport:
     operators: dict[str, int]
     calibration_images: int
     comparison: Comparison
+    worst: tuple[JudgedImage, ...]
+    layers: tuple[LayerError, ...]
     problems: tuple[str, ...]
     compiled: CompiledFile | None
     not_compiled: str | None

@@ -50,8 +50,12 @@ class Source:
         """How pictures become the network's inputs."""
         return self.config.data.cut(self.network.pixels)
 
-    def open_data(self, data_dir: str | None) -> RecordDataset:
-        """Opens images to calibrate with; None for those of the run.
+    def open_data(self, data_dir: str | None, flag: str) -> RecordDataset:
+        """Opens images to calibrate with, or to compare on.
+
+        Args:
+            data_dir: Where they are; None for those of the run.
+            flag: What says so on the command line.
 
         Raises:
             InputError: There are none.
@@ -61,7 +65,7 @@ class Source:
             config = override(config, [f"data.dir={data_dir}"])
         if not config.data.dir:
             raise InputError(
-                "--calibration is missing: name images such as the network was "
+                f"{flag} is missing: name images such as the network was "
                 'trained on, or "digits"'
             )
         # They need not be of the network's classes.

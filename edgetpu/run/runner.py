@@ -13,7 +13,13 @@ _WHOLE = (np.uint8, np.int8)
 
 
 class Runner:
-    """A classifier of single images."""
+    """A classifier of single images.
+
+    Attributes:
+        interpreter: LiteRT's, with the model loaded.
+        pixels: Side of an image.
+        classes: Number of scores.
+    """
 
     def __init__(
         self,
@@ -65,7 +71,8 @@ class Runner:
                 )
         self.interpreter = interpreter
         self.pixels = shape[1]
-        self._values = _input_values(self._input, mean, std)
+        self.classes = int(np.prod(self._output["shape"]))
+        self._values = input_values(self._input, mean, std)
 
     def scores(self, image: np.ndarray) -> np.ndarray:
         """Runs one image.
@@ -112,8 +119,10 @@ class Runner:
         return [(int(number), float(scores[number])) for number in order]
 
 
-def _input_values(taken: dict, mean: float, std: float) -> np.ndarray:
-    """What stands for pixels 0 to 255 at the input, `[256]` of its type.
+def input_values(
+    taken: dict, mean: float = MEAN, std: float = STD
+) -> np.ndarray:
+    """What stands for pixels 0 to 255 at an input, `[256]` of its type.
 
     For uint8 files of this project (1/128, 127) it is the identity. Google's
     published ones have other scales, for the same (pixel - 127) / 128.
