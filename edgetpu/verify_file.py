@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from edgetpu.reader import read_content
+from edgetpu.reader import open_model, read_content
 from edgetpu.samples import picked_examples
 from edgetpu.source import Source
 from edgetpu.verify import Comparison, JudgedImage, Verification, verify
@@ -89,6 +89,7 @@ def verify_file(
     """
     if images < 1:
         raise InputError(f"verify_images {images} must be at least 1")
+    open_model(path)  # It says so where it is no such file.
     content = read_content(path)
     first, reason = _first_logit(source, dataset)
     count = min(images, dataset.validation.images)
