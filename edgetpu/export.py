@@ -18,6 +18,7 @@ from edgetpu.quantize import quantize
 from edgetpu.quantize_files import file_name, port
 from edgetpu.reader import read_model
 from edgetpu.report import ExportReport
+from edgetpu.report_page import export_page
 from edgetpu.samples import picked_examples
 from edgetpu.verify import Verification, verify
 from efficientnet_tf.data.dataset import RecordDataset
@@ -26,7 +27,7 @@ from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.files import make_folder, replacing, write_text
 from efficientnet_tf.training.trained import TrainedModel
 
-REPORT = "export.json"
+REPORT, PAGE = "export.json", "report.html"
 
 
 class ExportError(RunError):
@@ -44,8 +45,9 @@ def export(
 ) -> ExportReport:
     """Quantises a network, compares, compiles it where that can be done.
 
-    Writes `NAME_int8.tflite`, `labels.txt` and `export.json`, and where there
-    is a compiler `NAME_int8_edgetpu.tflite` and its output in `.log`.
+    Writes `NAME_int8.tflite`, `labels.txt`, `export.json` and `report.html`,
+    and where there is a compiler `NAME_int8_edgetpu.tflite` and its output in
+    `.log`.
 
     Args:
         trained: What to export.
@@ -75,7 +77,8 @@ def export(
         files.path(LABELS), "".join(f"{label}\n" for label in trained.labels)
     )
     model = read_model(content)
-    problems = forecast(model).problems
+    found = forecast(model)
+    problems = found.problems
     verified = _verified(trained, dataset, content, verify_images, first)
     compiled, failure = None, None
     if program and not problems:
@@ -112,6 +115,8 @@ def export(
     )
     text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
     write_text(files.path(REPORT), text + "\n")
+    shown = export_page(report, found, verified, trained.labels)
+    write_text(files.path(PAGE), shown)
     if problems:
         raise ExportError(
             f"{files.path(files.int8)} was written, but is not fit for the "
@@ -157,7 +162,7 @@ class _Files:
 
     def remove_compiled(self) -> None:
         """An earlier export's file must not stand beside a newer one's."""
-        for name in (REPORT, self.compiled, self.log):
+        for name in (REPORT, PAGE, self.compiled, self.log):
             if tf.io.gfile.exists(self.path(name)):
                 tf.io.gfile.remove(self.path(name))
 

@@ -33,12 +33,15 @@ class Series:
     points: tuple[tuple[float, float], ...]
 
 
-def line_chart(title: str, series: Sequence[Series]) -> str:
-    """Draws lines over epochs.
+def line_chart(
+    title: str, series: Sequence[Series], across: str = "epoch"
+) -> str:
+    """Draws lines, over epochs or something else.
 
     Args:
         title: What is drawn.
         series: One to three lines, which have a point at least.
+        across: What is counted from left to right.
 
     Returns:
         A `<figure>`.
@@ -58,9 +61,9 @@ def line_chart(title: str, series: Sequence[Series]) -> str:
         _Scale(first, last, _LEFT, _WIDTH - _RIGHT),
         _Scale(heights[0], heights[-1], _HEIGHT - _BOTTOM, _TOP),
     ]
-    parts = [*_grid(ticks, scales)]
+    parts = [*_grid(ticks, scales, across)]
     for number, one in enumerate(series):
-        parts += _line(one, number, scales)
+        parts += _line(one, number, scales, across)
     legend = "".join(
         f'<span class="key line{number}">{escape(one.name)}</span>'
         for number, one in enumerate(series)
@@ -190,7 +193,9 @@ class _Scale:
         return self._start + (value - self._low) * self._unit
 
 
-def _grid(ticks: list[list[float]], scales: list[_Scale]) -> list[str]:
+def _grid(
+    ticks: list[list[float]], scales: list[_Scale], across: str
+) -> list[str]:
     """Both axes, and lines to read heights by."""
     parts = []
     for value, shown in zip(ticks[1], _numbers(ticks[1]), strict=True):
@@ -210,12 +215,14 @@ def _grid(ticks: list[list[float]], scales: list[_Scale]) -> list[str]:
         )
     parts.append(
         f'<text class="tick middle" x="{(_LEFT + _WIDTH - _RIGHT) / 2}" '
-        f'y="{_HEIGHT - 3}">epoch</text>'
+        f'y="{_HEIGHT - 3}">{escape(across)}</text>'
     )
     return parts
 
 
-def _line(one: Series, number: int, scales: list[_Scale]) -> list[str]:
+def _line(
+    one: Series, number: int, scales: list[_Scale], across: str
+) -> list[str]:
     places = [
         f"{scales[0](epoch):.1f} {scales[1](value):.1f}"
         for epoch, value in one.points
@@ -226,7 +233,8 @@ def _line(one: Series, number: int, scales: list[_Scale]) -> list[str]:
             x, y = place.split()
             parts.append(
                 f'<circle class="line{number}" cx="{x}" cy="{y}" r="2.6">'
-                f"<title>{escape(one.name)}, epoch {epoch:.4g}: {value:.4g}"
+                f"<title>{escape(one.name)}, {escape(across)} {epoch:.4g}: "
+                f"{value:.4g}"
                 "</title></circle>"
             )
     return parts

@@ -88,6 +88,8 @@ path.line0, path.line1, path.line2 { fill: none; stroke-width: 2;
 path.line0 { stroke: var(--line0); } circle.line0 { fill: var(--line0); }
 path.line1 { stroke: var(--line1); } circle.line1 { fill: var(--line1); }
 path.line2 { stroke: var(--line2); } circle.line2 { fill: var(--line2); }
+rect.line0 { fill: var(--line0); } rect.line1 { fill: var(--line1); }
+rect.line2 { fill: var(--line2); } rect.ground { fill: var(--panel); }
 rect.right { fill: var(--right); } rect.wrong { fill: var(--wrong); }
 rect.frame { fill: none; stroke: var(--rule); }
 .scroll { overflow-x: auto; }
@@ -118,6 +120,9 @@ tr.marked td { background: var(--mark); }
 .images div span:last-child { font-variant-numeric: tabular-nums; }
 .images .said { color: var(--soft); }
 .images .false { color: var(--wrong); }
+pre { background: var(--panel); border: 1px solid var(--rule);
+      border-radius: .4rem; padding: .6rem .8rem; overflow-x: auto;
+      font: .85rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
 details { margin-top: .6rem; } summary { cursor: pointer; }
 """
 
@@ -149,6 +154,11 @@ def section(title: str, *content: str) -> str:
 def paragraph(text: str) -> str:
     """A remark in plain text."""
     return f"<p>{escape(text)}</p>"
+
+
+def commands(lines: Iterable[str]) -> str:
+    """What is typed at a terminal, a line each."""
+    return f"<pre>{escape(chr(10).join(lines))}</pre>"
 
 
 def tiles(figures: Iterable[tuple[str, str]]) -> str:

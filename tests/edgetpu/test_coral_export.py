@@ -44,6 +44,7 @@ def test_without_a_compiler(lite, dataset, tmp_path):
         f"{NAME}.tflite",
         "export.json",
         "labels.txt",
+        "report.html",
     ]
     # Converted a second time, after other networks: the same bytes.
     content = (out / f"{NAME}.tflite").read_bytes()
@@ -116,6 +117,7 @@ def test_a_failing_compiler_leaves_the_int8_file(
         f"{NAME}.tflite",
         "export.json",
         "labels.txt",
+        "report.html",
     ]
     written = json.loads((out / "export.json").read_text())
     assert written["not_compiled"].startswith(
