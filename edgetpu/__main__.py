@@ -58,6 +58,7 @@ DIR, RUN/export if not given, local or gs://, gets
   NAME_int8_edgetpu.log     what the compiler said
   labels.txt                names of the classes, one a line
   export.json               sizes, accuracy, operators on the Edge TPU
+  report.html               the same to look at, and how to run it on a device
 
 The compiler runs on x86-64 Linux only; it is the Debian package
 edgetpu-compiler of Google's coral-edgetpu-stable repository. Without it
