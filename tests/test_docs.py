@@ -9,6 +9,7 @@ import pytest
 
 import main
 from edgetpu import __main__ as edgetpu
+from edgetpu.run import __main__ as device
 from efficientnet_tf.data.cut import CropRule, ResizeKernel
 from efficientnet_tf.networks.stages import NormalizationName
 from efficientnet_tf.training.config_files import load_config, override
@@ -51,6 +52,10 @@ def test_commands_are_found():
 def test_a_command_parses(command, monkeypatch):
     monkeypatch.chdir(ROOT)
     _, program, *arguments = shlex.split(command)
+    if program == "-m" and arguments[1] in edgetpu.ON_THE_DEVICE:
+        benchmark = arguments[1] == "benchmark"
+        assert device.parse(arguments[2:], "run", benchmark=benchmark).model
+        return
     if program == "-m":
         values = edgetpu.define_flags()
         edgetpu._parse(values, arguments[1:])

@@ -48,14 +48,22 @@ def main(
         0 when it went well, 1 where a picture could not be read, 2 where the
         command line, the model or the delegate is wrong.
     """
-    benchmark = benchmark or "--benchmark" in arguments
-    words = [word for word in arguments if word != "--benchmark"]
-    given = (_benchmark_flags if benchmark else _run_flags)(program, words)
+    given = parse(arguments, program, benchmark=benchmark)
     try:
-        return _benchmark(given) if benchmark else _run(given, program)
+        return _benchmark(given) if given.benchmark else _run(given, program)
     except ValueError as error:
         print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+
+
+def parse(
+    arguments: list[str], program: str, *, benchmark: bool = False
+) -> argparse.Namespace:
+    """Reads a command line; see `main`."""
+    benchmark = benchmark or "--benchmark" in arguments
+    parser = (_benchmark_flags if benchmark else _run_flags)(program)
+    words = [word for word in arguments if word != "--benchmark"]
+    return parser.parse_args(words, argparse.Namespace(benchmark=benchmark))
 
 
 def _flags(program: str, about: str) -> argparse.ArgumentParser:
@@ -81,7 +89,7 @@ def _flags(program: str, about: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _run_flags(program: str, words: list[str]) -> argparse.Namespace:
+def _run_flags(program: str) -> argparse.ArgumentParser:
     parser = _flags(program, RUN)
     parser.add_argument("images", nargs="+", help="pictures")
     parser.add_argument("--labels", help="names of the classes, a line each")
@@ -102,10 +110,10 @@ def _run_flags(program: str, words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--std", type=float, default=STD, help="see --mean (128)"
     )
-    return parser.parse_args(words)
+    return parser
 
 
-def _benchmark_flags(program: str, words: list[str]) -> argparse.Namespace:
+def _benchmark_flags(program: str) -> argparse.ArgumentParser:
     parser = _flags(program, BENCHMARK)
     parser.add_argument(
         "--runs", type=_positive, default=100, help="inferences measured (100)"
@@ -113,7 +121,7 @@ def _benchmark_flags(program: str, words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--warm_up", type=_positive, default=10, help="and made before (10)"
     )
-    return parser.parse_args(words)
+    return parser
 
 
 def _positive(text: str) -> int:
