@@ -81,7 +81,7 @@ from rich.table import Table
 from efficientnet_tf import command_line, report
 from efficientnet_tf.errors import InputError, RunError, near
 from efficientnet_tf.main_flags import define_flags
-from efficientnet_tf.networks import alias, published_stride
+from efficientnet_tf.networks import alias
 from efficientnet_tf.training.config import Config, DataConfig
 from efficientnet_tf.training.config_files import load_config, override
 
@@ -225,7 +225,7 @@ def import_(given: flags.FlagValues) -> None:
             raise InputError(f"import: --{name} is missing")
     settings = _settings(given, "model", "data")
     config = override(Config(data=DataConfig(dir="")), settings)
-    stride = published_stride(config.model.name)
+    stride = config.model.table.variant.family.published_stride
     told = any(text.startswith("model.fused_stride=") for text in settings)
     if not told:
         config = override(config, [f"model.fused_stride={stride}"])

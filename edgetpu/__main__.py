@@ -69,11 +69,12 @@ FORECAST_HELP = """\
 python -m edgetpu forecast FILE [--json] [--require=compiles|whole]
 
 Says what edgetpu_compiler 16.0 would make of FILE, without running it. FILE is
-a .tflite of anybody's, or the name of a network such as efficientnet-b0, of
-which no file is needed. It goes by Coral's table of operators and limits, the
-versions that 16.0 reads, and how TensorFlow Lite divides a graph: what needs an
-operator that cannot be mapped runs on the CPU with it. Of each that does, the
-reason is told in the compiler's words, then in ours with what would do.
+a .tflite of anybody's, or the name of a network such as efficientnet-b0 or its
+variant file (MINE.json), of which no .tflite is needed. It goes by Coral's
+table of operators and limits, the versions that 16.0 reads, and how TensorFlow
+Lite divides a graph: what needs an operator that cannot be mapped runs on the
+CPU with it. Of each that does, the reason is told in the compiler's words, then
+in ours with what would do.
 
 Memory and time are estimates; docs/coral.md says how
 far they are off. With --json:

@@ -20,6 +20,8 @@ from efficientnet_tf.networks import (
     variants,
 )
 from efficientnet_tf.networks.families import CENTERED
+from efficientnet_tf.networks.variant_files import SUFFIX
+from efficientnet_tf.training.text_files import load_variant
 
 # As TensorFlow's converter writes int8 operators since 2.3.
 _VERSIONS = {
@@ -88,12 +90,15 @@ def open_or_draw(word: str) -> Model:
     """Reads a file, or draws the network of that name.
 
     Args:
-        word: Path of a `.tflite` file, or one of `variants()`.
+        word: Path of a `.tflite` file, one of `variants()`, or the path of a
+            variant file, which ends in .json.
 
     Raises:
         InputError: It is neither.
         GraphError: The file holds something else.
     """
+    if word.endswith(SUFFIX):
+        return blueprint(network(load_variant(word)))
     if Path(word).exists():
         # It needs LiteRT, and a drawing does not.
         from edgetpu.reader import open_model

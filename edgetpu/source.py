@@ -26,6 +26,7 @@ from efficientnet_tf.training.model_dir import ModelDir
 from efficientnet_tf.training.run import open_data
 from efficientnet_tf.training.trained import load_trained, run_config
 
+_NAME = "model.name="
 _STRIDES: tuple[FusedStride, ...] = ("expand", "project")
 
 
@@ -112,14 +113,10 @@ def default_out(path: str) -> str:
 
 def _from_file(path: str, settings: Sequence[str]) -> Source:
     model = _opened(path)
-    if model.name not in variants():
-        raise InputError(
-            f"{path} holds {model.name!r}, which is no network of this "
-            "project; give a file of `python main.py export`"
-        )
     names = {layer.name for layer in model.layers}
+    word = _word(model, path, settings)
     for stride in _STRIDES:
-        config = _config(model, stride, settings)
+        config = _config(model, word, stride, settings)
         network = config.network()
         built = build_network(network, dtype="float32")
         if names == {layer.name for layer in built.layers}:
@@ -128,6 +125,19 @@ def _from_file(path: str, settings: Sequence[str]) -> Source:
         f"{path} says that it is {model.name}, but has other layers; give a "
         "file of `python main.py export`"
     )
+
+
+def _word(model: keras.Model, path: str, settings: Sequence[str]) -> str:
+    """What `model.name` is: the model's own name, or its variant file."""
+    said = [each for each in settings if each.startswith(_NAME)]
+    word = said[-1].removeprefix(_NAME) if said else model.name
+    if word not in variants() and not word.endswith(".json"):
+        raise InputError(
+            f"{path} holds {model.name!r}, which is no network of this "
+            "project; give a file of `python main.py export`, or of a network "
+            f"of your own its variant file too, --set {_NAME}FILE.json"
+        )
+    return word
 
 
 def _opened(path: str) -> keras.Model:
@@ -148,7 +158,7 @@ def _opened(path: str) -> keras.Model:
 
 
 def _config(
-    model: keras.Model, stride: FusedStride, settings: Sequence[str]
+    model: keras.Model, word: str, stride: FusedStride, settings: Sequence[str]
 ) -> Config:
     shape = model.input_shape
     if len(model.outputs) != 1 or len(shape) != 4 or None in shape[1:3]:
@@ -159,7 +169,7 @@ def _config(
     headless = model.layers[-1].name != HEAD
     config = Config(
         model=ModelConfig(
-            model.name,
+            word,
             classes=0 if headless else model.output_shape[-1],
             pixels=shape[1],
             fused_stride=stride,

@@ -12,7 +12,11 @@ def define_flags() -> flags.FlagValues:
     def text(name: str, means: str) -> None:
         flags.DEFINE_string(name, "", means, flag_values=given)
 
-    text("model", "A name that `describe` lists; short for model.name.")
+    text(
+        "model",
+        "A name that `describe` lists, or FILE.json of a network of your own, "
+        "local or gs://; short for model.name.",
+    )
     text(
         "tpu",
         "A TPU's name, grpc://ADDRESS, or local on a TPU VM; empty for all "

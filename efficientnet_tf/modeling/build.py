@@ -45,7 +45,7 @@ def build(
     outputs are float32 logits `[batch, classes]`, whatever the dtype policy.
 
     Args:
-        name: One of `variants()`.
+        name: One of `variants()`, or the path of a variant file.
         classes: Number of logits; None for the published count. 0 builds a
             headless backbone whose output is the pooled features
             `[batch, head]` in the policy's compute dtype.

@@ -4,8 +4,8 @@ from efficientnet_tf.networks.blocks import HEAD, Block, Network
 from efficientnet_tf.networks.costs import Cost, Totals, costs, totals
 from efficientnet_tf.networks.resolve import (
     alias,
+    find_variant,
     network,
-    published_stride,
     variants,
 )
 from efficientnet_tf.networks.stages import (
@@ -16,6 +16,16 @@ from efficientnet_tf.networks.stages import (
     HeadInit,
     Normalization,
     NormalizationName,
+    Variant,
+)
+from efficientnet_tf.networks.variant_files import (
+    NamedVariant,
+    parse_variant,
+    read_variant,
+    variant_dict,
+    variant_from_dict,
+    variant_text,
+    write_variant,
 )
 
 __all__ = [
@@ -27,14 +37,22 @@ __all__ = [
     "Cost",
     "FusedStride",
     "HeadInit",
+    "NamedVariant",
     "Network",
     "Normalization",
     "NormalizationName",
     "Totals",
+    "Variant",
     "alias",
     "costs",
+    "find_variant",
     "network",
-    "published_stride",
+    "parse_variant",
+    "read_variant",
     "totals",
+    "variant_dict",
+    "variant_from_dict",
+    "variant_text",
     "variants",
+    "write_variant",
 ]

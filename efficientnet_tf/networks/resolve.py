@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from typing import get_args
 
 from efficientnet_tf.errors import InputError, near
@@ -16,6 +16,7 @@ from efficientnet_tf.networks.families import (
     VARIANTS,
 )
 from efficientnet_tf.networks.stages import (
+    MIN_PIXELS,
     Alias,
     FusedStride,
     NormalizationName,
@@ -23,8 +24,11 @@ from efficientnet_tf.networks.stages import (
     Stage,
     Variant,
 )
-
-MIN_PIXELS = 32
+from efficientnet_tf.networks.variant_files import (
+    SUFFIX,
+    NamedVariant,
+    read_variant,
+)
 
 
 def variants() -> list[str]:
@@ -37,8 +41,27 @@ def alias(name: str) -> Alias | None:
     return ALIASES.get(name)
 
 
+def find_variant(word: str) -> NamedVariant:
+    """Looks a variant up: the one door to a table.
+
+    Args:
+        word: One of `variants()`, an alias of one, or the path of a variant
+            file, which ends in .json.
+
+    Raises:
+        InputError: The name is unknown, or the file is no variant file.
+    """
+    if word.endswith(SUFFIX):
+        return read_variant(word)
+    known = ALIASES.get(word)
+    name = known.variant if known else word
+    if name not in VARIANTS:
+        raise InputError(f"unknown model {name!r}: {near(name, VARIANTS)}")
+    return NamedVariant(name, VARIANTS[name])
+
+
 def network(
-    name: str,
+    model: str | NamedVariant,
     *,
     classes: int | None = None,
     pixels: int | None = None,
@@ -50,7 +73,7 @@ def network(
     """Looks a variant up and resolves it.
 
     Args:
-        name: One of `variants()`, or an alias of one.
+        model: What `find_variant` takes, or a variant with its name.
         classes: Number of logits, at least 2; 0 for a headless backbone.
         pixels: Side of the input image, at least 32.
         dropout: Probability of dropping a pooled feature in training.
@@ -72,11 +95,8 @@ def network(
             "project" is asked of a network without a strided fused block, or
             with one that squeezes and excites.
     """
-    name = ALIASES[name].variant if name in ALIASES else name
-    if name not in VARIANTS:
-        raise InputError(f"unknown model {name!r}: {near(name, VARIANTS)}")
     _check(classes, pixels, normalization, dropout=dropout, drop_path=drop_path)
-    variant = VARIANTS[name]
+    name, variant = find_variant(model) if isinstance(model, str) else model
     family = variant.family
     if drop_path is not None:
         family = replace(family, drop_path=drop_path)
@@ -97,16 +117,8 @@ def network(
     )
 
 
-def published_stride(name: str) -> FusedStride:
-    """The `fused_stride` that a variant's published weights were trained with.
-
-    Raises:
-        InputError: The name is unknown.
-    """
-    return VARIANTS[network(name).name].family.published_stride
-
-
-@cache
+# A search asks for many, each once or twice.
+@lru_cache(maxsize=1024)
 def resolve(variant: Variant) -> tuple[Block, ...]:
     """Scales and numbers the stages of a variant.
 

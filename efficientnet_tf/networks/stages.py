@@ -13,6 +13,8 @@ HeadInit = Literal["uniform", "zeros"]
 NormalizationName = Literal["imagenet", "centered127", "centered128", "unit"]
 
 IMAGENET_CLASSES = 1000
+# Side of the smallest input image that a network takes.
+MIN_PIXELS = 32
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from efficientnet_tf.evaluate import class_rows
-from efficientnet_tf.networks import totals
+from efficientnet_tf.networks import Variant, totals
 from efficientnet_tf.report_html.charts import (
     NAMED_CLASSES,
     NUMBERED_CLASSES,
@@ -307,4 +307,6 @@ def _judged(labels: Sequence[str], image: Judged) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "\u2013"
+    if isinstance(value, Variant):
+        return "a table of its own, in config.json"
     return "\u201c\u201d" if value == "" else str(value)

@@ -28,12 +28,18 @@ from efficientnet_tf.errors import InputError
 from efficientnet_tf.networks import (
     FusedStride,
     HeadInit,
+    NamedVariant,
     Network,
     NormalizationName,
+    Variant,
+    alias,
+    find_variant,
     network,
+    variants,
 )
 from efficientnet_tf.training.fields import check_types
 from efficientnet_tf.training.parts import frozen_prefixes
+from efficientnet_tf.training.text_files import load_variant
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["exponential", "cosine", "poly", "constant"]
@@ -57,7 +63,9 @@ class ModelConfig:
     """The network.
 
     Attributes:
-        name: A variant: see `python main.py describe`.
+        name: A variant: see `python main.py describe`. FILE.json, local or
+            gs://, for one of your own: the file is read at once, and its name
+            and its table take the place of its path.
         classes: Number of logits; None for as many as the data has.
         pixels: Side of the square input image; None for the published one.
         dropout: Probability of dropping a pooled feature; None for the
@@ -70,6 +78,8 @@ class ModelConfig:
         head_init: How the classifier's kernel starts: "uniform" within
             1 / sqrt(classes) of zero, as the original's, or "zeros". With few
             classes the former begins with large and wrong logits.
+        variant: The table of a network of your own; None where the name says
+            all.
     """
 
     name: str = "efficientnet-b0"
@@ -80,12 +90,29 @@ class ModelConfig:
     batch_norm_momentum: float = 0.99
     fused_stride: FusedStride = "expand"
     head_init: HeadInit = "uniform"
+    variant: Variant | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what no network can have."""
+        """Reads a variant file, and refuses what no network can have."""
         check_types("model", self)
+        if self.name.endswith(".json"):
+            name, variant = load_variant(self.name)
+            object.__setattr__(self, "name", name)
+            object.__setattr__(self, "variant", variant)
+        elif self.variant and (self.name in variants() or alias(self.name)):
+            raise InputError(
+                f"model.variant: {self.name} has a table already; give your "
+                "own another model.name"
+            )
         _network(self)
         _share("model.batch_norm_momentum", self.batch_norm_momentum)
+
+    @property
+    def table(self) -> NamedVariant:
+        """The network before any of the other fields."""
+        if self.variant:
+            return NamedVariant(self.name, self.variant)
+        return find_variant(self.name)
 
 
 @dataclass(frozen=True)
@@ -519,7 +546,7 @@ def _network(
 ) -> Network:
     try:
         return network(
-            model.name,
+            model.table,
             classes=classes if model.classes is None else model.classes,
             pixels=model.pixels,
             dropout=model.dropout,

@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from efficientnet_tf.errors import InputError, near
+from efficientnet_tf.networks import (
+    NamedVariant,
+    variant_dict,
+    variant_from_dict,
+)
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.fields import declared, parse
+from efficientnet_tf.training.text_files import text_of
+
+# What comes with a name, and is an object in JSON.
+_TABLE = "model.variant"
 
 _UNKNOWN_IMAGES = {"train_images": None, "validation_images": None}
 _UNKNOWN_DATA = {**_UNKNOWN_IMAGES, "first_label": None}
@@ -65,7 +74,17 @@ def override(config: Config, settings: Iterable[str]) -> Config:
                 f"--set {setting!r} must look like --set train.epochs=5"
             )
         kind = _field_type(section, field)
+        if name == _TABLE:
+            raise InputError(
+                f"{_TABLE} cannot be set; name a variant file, "
+                "--set model.name=FILE.json"
+            )
         changes.setdefault(section, {})[field] = parse(name, kind, text)
+    if changes.get("model", {}).get("name", config.model.name) != (
+        config.model.name
+    ):
+        # The table is that of the old name.
+        changes["model"]["variant"] = None
     if "dir" in changes.get("data", {}):
         # What was known of the old data says nothing of the new.
         changes["data"] = _UNKNOWN_DATA | changes["data"]
@@ -82,8 +101,15 @@ def override(config: Config, settings: Iterable[str]) -> Config:
 
 
 def to_dict(config: Config) -> dict[str, dict[str, Any]]:
-    """A config as plain values, for JSON."""
-    return dataclasses.asdict(config)
+    """A config as plain values, for JSON.
+
+    A network of one's own is in it as its variant file has it.
+    """
+    values = dataclasses.asdict(config)
+    name, variant = config.model.name, config.model.variant
+    if variant:
+        values["model"]["variant"] = variant_dict(NamedVariant(name, variant))
+    return values
 
 
 def from_dict(values: dict[str, dict[str, Any]]) -> Config:
@@ -99,22 +125,24 @@ def from_dict(values: dict[str, dict[str, Any]]) -> Config:
             raise InputError(f"section {section!r} must hold fields")
         for field in fields:
             _field_type(section, field)
-        built[section] = sections[section](**fields)
+        built[section] = sections[section](**_with_table(section, fields))
     return Config(**built)
 
 
-def _from_json(path: str) -> Config:
-    if "://" in path:
-        # Only here, so that local files need no TensorFlow.
-        from efficientnet_tf.files import read_text
-
-        text = read_text(path)
-    else:
-        text = (
-            Path(path).read_text(encoding="utf-8")
-            if Path(path).is_file()
-            else None
+def _with_table(section: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, with the network's table for what JSON has of it."""
+    if section != "model" or fields.get("variant") is None:
+        return fields
+    name, variant = variant_from_dict(fields["variant"], _TABLE)
+    if name != fields.get("name"):
+        raise InputError(
+            f"{_TABLE}.name {name!r} must be model.name, {fields.get('name')!r}"
         )
+    return fields | {"variant": variant}
+
+
+def _from_json(path: str) -> Config:
+    text = text_of(path)
     if text is None:
         raise InputError(f"--config {path}: no file of that name")
     return from_json(text, f"--config {path}")

@@ -1,7 +1,7 @@
 """Fields of a frozen section: their declared types, checked and parsed.
 
-A declared type is `int`, `float`, `bool`, `str`, a `Literal` of words, or one
-of them `| None`.
+A declared type is `int`, `float`, `bool`, `str`, a `Literal` of words, a class
+whose values no text gives, or one of them `| None`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def describe(kind: Any) -> str:
     if get_origin(choices) is Literal:
         words = " or ".join(repr(word) for word in get_args(choices))
     else:
-        words = _EXAMPLES[choices]
+        words = _EXAMPLES.get(choices, f"a {choices.__name__}")
     return f"{words} or none" if optional else words
 
 

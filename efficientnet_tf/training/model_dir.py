@@ -39,6 +39,7 @@ import efficientnet_tf
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import read_text, write_text
+from efficientnet_tf.networks import Variant
 from efficientnet_tf.training.config import Config, conflicts
 from efficientnet_tf.training.config_files import from_json, to_dict
 from efficientnet_tf.training.lease import Lease, hold
@@ -206,12 +207,10 @@ class ModelDir:
             self._begin(config)
             present = config
         if changed := conflicts(present, config):
-            section, field = changed[0].split(".")
+            what = _difference(changed[0], present, config)
             raise InputError(
-                f"{self.path} holds a run with {changed[0]} "
-                f"{getattr(getattr(present, section), field)!r}, not "
-                f"{getattr(getattr(config, section), field)!r}; "
-                "choose another --model_dir"
+                f"{self.path} holds a run with {what}; choose another "
+                "--model_dir"
             )
         if not tf.io.gfile.exists(self.join(LABELS)):
             self._write_labels(labels)
@@ -311,6 +310,17 @@ def mean_pace(lines: list[Metrics]) -> float:
         steps = line.step
         seconds += done / line.images_per_second
     return steps / seconds
+
+
+def _difference(name: str, present: Config, config: Config) -> str:
+    """Where two configs differ: `train.batch 8, not 16`."""
+    section, field = name.split(".")
+    ours, theirs = (
+        getattr(getattr(each, section), field) for each in (present, config)
+    )
+    if isinstance(ours, Variant) or isinstance(theirs, Variant):
+        return f"another table of {present.model.name} ({name})"
+    return f"{name} {ours!r}, not {theirs!r}"
 
 
 def _line(metrics: Metrics) -> str:
