@@ -15,11 +15,11 @@ from efficientnet_tf.modeling.layers import (
     LeanActivation,
     Pointwise,
 )
+from efficientnet_tf.modeling.older_blocks import bottleneck, separable
 from efficientnet_tf.modeling.product_norm import MeanNorm, ProductNorm
 from efficientnet_tf.modeling.squeezed_norm import Excite, SqueezedNorm
 from efficientnet_tf.networks import Activation, Block, HeadInit
-
-BATCH_NORM_EPSILON = 1e-3
+from efficientnet_tf.networks.stages import Kind, Padding
 
 Layers = Literal["keras", "training", "tpu"]
 
@@ -80,12 +80,14 @@ class Maker:
         policy: Keras's dtype policy of all layers but the classifier.
         kinds: Which layers are taken.
         head_init: How the classifier's kernel starts.
+        epsilon: Of batch norm.
     """
 
     momentum: float
     policy: keras.DTypePolicy
     kinds: Kinds
     head_init: HeadInit
+    epsilon: float
 
     def block(
         self,
@@ -93,7 +95,7 @@ class Maker:
         block: Block,
         mean: keras.KerasTensor | None = None,
     ) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
-        """A mobile inverted bottleneck, fused or not, CondConv or not.
+        """A block.
 
         Args:
             x: The features.
@@ -103,6 +105,15 @@ class Maker:
         Returns:
             The next features, and their mean where that is known and helps.
         """
+        return BLOCKS[block.kind](self, x, block, mean)
+
+    def inverted(
+        self,
+        x: keras.KerasTensor,
+        block: Block,
+        mean: keras.KerasTensor | None,
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
+        """A mobile inverted bottleneck, fused or not, CondConv or not."""
         name = f"block{block.name}_"
         inputs = x
         routing = self._routing(x, f"{name}routing", block.experts)
@@ -125,35 +136,36 @@ class Maker:
             else:
                 x = self.norm(x, f"{name}project_bn")
         if block.residual:
-            if block.drop_path:
-                x = self.drop(
-                    x, f"{name}drop", block.drop_path, (None, 1, 1, 1)
-                )
-            x = keras.layers.Add(name=f"{name}add", dtype=self.policy)(
-                [x, inputs]
-            )
+            x = self.join(x, inputs, block)
         return x, mean
+
+    def join(
+        self, x: keras.KerasTensor, inputs: keras.KerasTensor, block: Block
+    ) -> keras.KerasTensor:
+        """Adds what came in to a branch that may be dropped."""
+        name = f"block{block.name}_"
+        if block.drop_path:
+            x = self.drop(x, f"{name}drop", block.drop_path, (None, 1, 1, 1))
+        return keras.layers.Add(name=f"{name}add", dtype=self.policy)(
+            [x, inputs]
+        )
 
     def _fused(
         self, x: keras.KerasTensor, name: str, block: Block
     ) -> keras.KerasTensor:
         """The full convolution of a fused block."""
         part = "expand" if block.expands else "project"
-        if block.padding == "symmetric":
-            x = keras.layers.ZeroPadding2D(
-                block.kernel // 2, dtype=self.policy, name=f"{name}{part}_pad"
-            )(x)
-        x = self.conv(
+        x = self.padded_conv(
             x,
-            f"{name}{part}_conv",
+            f"{name}{part}",
             block.expanded if block.expands else block.outputs,
             kernel=block.kernel,
             stride=block.stride,
-            padding="valid" if block.padding == "symmetric" else "same",
+            padding=block.padding,
         )
         x = self.norm(x, f"{name}{part}_bn")
         x = self.act(x, f"{name}{part}_activation", block.activation)
-        return self._excite(x, f"{name}se_", block)
+        return self.excite(x, f"{name}se_", block)
 
     def _expanded_and_filtered(
         self,
@@ -171,12 +183,12 @@ class Maker:
                 x = self._mix(x, f"{name}expand_conv", block.expanded, routing)
                 x = self.norm(x, f"{name}expand_bn")
             x = self.act(x, f"{name}expand_activation", block.activation)
-        x = self._depthwise(x, f"{name}dwconv", block, routing)
+        x = self.depthwise(x, f"{name}dwconv", block, routing)
         if block.squeeze and self.kinds.merges and block.activation == "swish":
             return self._norm_and_excite(x, name, block)
         x = self.norm(x, f"{name}bn")
         x = self.act(x, f"{name}activation", block.activation)
-        return self._excite(x, f"{name}se_", block)
+        return self.excite(x, f"{name}se_", block)
 
     def _norm_and_excite(
         self, x: keras.KerasTensor, name: str, block: Block
@@ -184,7 +196,7 @@ class Maker:
         """Batch norm, swish and squeeze-excite, with gradients in common."""
         squeezed, scale, shift = SqueezedNorm(
             momentum=self.momentum,
-            epsilon=BATCH_NORM_EPSILON,
+            epsilon=self.epsilon,
             dtype=self.policy,
             name=f"{name}bn",
         )(x)
@@ -210,13 +222,13 @@ class Maker:
         norm = ProductNorm(
             convolution,
             momentum=self.momentum,
-            epsilon=BATCH_NORM_EPSILON,
+            epsilon=self.epsilon,
             dtype=self.policy,
             name=f"{name}bn",
         )
         return norm(convolution(x), x, mean)
 
-    def _excite(
+    def excite(
         self, x: keras.KerasTensor, name: str, block: Block
     ) -> keras.KerasTensor:
         """Scales channels by what the whole image says of them, if at all."""
@@ -282,12 +294,12 @@ class Maker:
         x = self._dot(x, kernels, f"{name}_mix")
         return self._reshape(x, f"{name}_image", height, width, channels)
 
-    def _depthwise(
+    def depthwise(
         self,
         x: keras.KerasTensor,
         name: str,
         block: Block,
-        routing: keras.KerasTensor | None,
+        routing: keras.KerasTensor | None = None,
     ) -> keras.KerasTensor:
         """A depthwise convolution, with a kernel for each image if `routing`.
 
@@ -296,10 +308,11 @@ class Maker:
         convolutions as there are experts, and needs no loop over images.
         """
         experts = block.experts or 1
+        x, padding = self._pad(x, name, block.kernel, block.padding)
         x = keras.layers.DepthwiseConv2D(
             block.kernel,
             strides=block.stride,
-            padding="same",
+            padding=padding,
             depth_multiplier=experts,
             use_bias=False,
             depthwise_initializer=_normal(fan_out=block.kernel**2),
@@ -314,6 +327,52 @@ class Maker:
         x = self._reshape(x, f"{name}_experts", size, experts)
         x = self._dot(x, routing, f"{name}_mix")
         return self._reshape(x, f"{name}_image", height, width, channels)
+
+    def padded_conv(
+        self,
+        x: keras.KerasTensor,
+        name: str,
+        channels: int,
+        *,
+        kernel: int,
+        stride: int,
+        padding: Padding,
+        bias: bool = False,
+    ) -> keras.KerasTensor:
+        """A convolution, NAME_conv, behind NAME_pad where that is needed."""
+        x, way = self._pad(x, name, kernel, padding)
+        return self.conv(
+            x,
+            f"{name}_conv",
+            channels,
+            kernel=kernel,
+            stride=stride,
+            bias=bias,
+            padding=way,
+        )
+
+    def max_pool(
+        self, x: keras.KerasTensor, name: str, padding: Padding
+    ) -> keras.KerasTensor:
+        """The largest of 3x3 positions, every other one.
+
+        Zeros around features that are never below zero change no maximum.
+        """
+        x, way = self._pad(x, name, 3, padding)
+        return keras.layers.MaxPooling2D(
+            3, strides=2, padding=way, dtype=self.policy, name=name
+        )(x)
+
+    def _pad(
+        self, x: keras.KerasTensor, name: str, kernel: int, padding: Padding
+    ) -> tuple[keras.KerasTensor, str]:
+        """Zeros of one's own, and what is left to a layer: Keras's word."""
+        if padding == "same":
+            return x, "same"
+        layer = keras.layers.ZeroPadding2D(
+            kernel // 2, dtype=self.policy, name=f"{name}_pad"
+        )
+        return layer(x), "valid"
 
     def conv(
         self,
@@ -373,7 +432,7 @@ class Maker:
     ) -> Any:
         return kind(
             momentum=self.momentum,
-            epsilon=BATCH_NORM_EPSILON,
+            epsilon=self.epsilon,
             dtype=self.policy,
             name=name,
         )(x)
@@ -421,3 +480,16 @@ class Maker:
 def _normal(fan_out: int) -> keras.initializers.Initializer:
     """The original's, which is not truncated."""
     return keras.initializers.RandomNormal(stddev=math.sqrt(2 / fan_out))
+
+
+_Make = Callable[
+    [Maker, keras.KerasTensor, Block, keras.KerasTensor | None],
+    tuple[keras.KerasTensor, keras.KerasTensor | None],
+]
+
+BLOCKS: dict[Kind, _Make] = {
+    "mbconv": Maker.inverted,
+    "fused": Maker.inverted,
+    "separable": separable,
+    "bottleneck": bottleneck,
+}

@@ -146,22 +146,35 @@ def build_network(
         policy=keras.dtype_policies.get(dtype or keras.config.dtype_policy()),
         kinds=LAYERS[layers],
         head_init=head_init,
+        epsilon=network.batch_norm_epsilon,
     )
     shape = (network.pixels, network.pixels, channels)
     images = keras.Input(shape, batch_size=batch_size, name="images")
-    x = make.conv(images, "stem_conv", network.stem, kernel=3, stride=2)
+    x = make.padded_conv(
+        images,
+        "stem",
+        network.stem,
+        kernel=network.stem_kernel,
+        stride=2,
+        bias=network.stem_bias,
+        padding=network.stem_padding,
+    )
     x = make.norm(x, "stem_bn")
     x = make.act(x, "stem_activation", network.activation)
     reductions, mean = [], None
+    if network.stem_pool:
+        reductions.append(x)
+        x = make.max_pool(x, "stem_pool", network.stem_padding)
     for block in network.blocks:
         if block.halves:
             reductions.append(x)
         x, mean = make.block(x, block, mean)
     reductions.append(x)
-    x = make.conv(x, "top_conv", network.head)
-    # No `ProductNorm`: the gradient of what is pooled is never in memory.
-    x = make.norm(x, "top_bn")
-    x = make.act(x, "top_activation", network.activation)
+    if network.head:
+        x = make.conv(x, "top_conv", network.head)
+        # No `ProductNorm`: the gradient of what is pooled is never in memory.
+        x = make.norm(x, "top_bn")
+        x = make.act(x, "top_activation", network.activation)
     pooled = x = make.pool(x, "avg_pool", keepdims=False)
     if network.classes:
         if network.dropout:

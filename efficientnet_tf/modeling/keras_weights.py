@@ -9,15 +9,21 @@ import keras
 import numpy as np
 
 from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.modeling.keras_names import naming_of, their_names
 from efficientnet_tf.modeling.load_report import LoadReport
 from efficientnet_tf.networks import HEAD, IMAGENET_CLASSES, Network
 
 RGB = 3
+STEM = "stem_conv"
 
 APPLICATIONS = {
     **{f"efficientnet-b{n}": f"EfficientNetB{n}" for n in range(8)},
     **{f"efficientnetv2-b{n}": f"EfficientNetV2B{n}" for n in range(4)},
     **{f"efficientnetv2-{n}": f"EfficientNetV2{n.upper()}" for n in "sml"},
+    "mobilenet-v1": "MobileNet",
+    "mobilenet-v2": "MobileNetV2",
+    "resnet-50": "ResNet50",
+    "resnet-152": "ResNet152",
 }
 # Layers that EfficientNetV2 has by another name there.
 _THEIR_SUFFIX = ("_dwconv", "_dwconv2")
@@ -28,12 +34,13 @@ def copy_keras_weights(model: keras.Model, source: keras.Model) -> LoadReport:
 
     Layers are paired by name. Where the numbers of classes differ, or one of
     the two has no classifier, ours stays fresh. What Keras's networks do to
-    pixels is no part of ours: see `Network.normalization`.
+    pixels is no part of ours: see `Network.normalization`. A stem there that
+    takes blue first (ResNet) takes red first here.
 
     Args:
         model: What `build` made.
-        source: EfficientNetB0 to B7 or EfficientNetV2B0 to L, with the same
-            channels of input.
+        source: EfficientNetB0 to B7, EfficientNetV2B0 to L, MobileNet,
+            MobileNetV2 or a ResNet, with the same channels of input.
 
     Returns:
         What each variable was given.
@@ -43,28 +50,37 @@ def copy_keras_weights(model: keras.Model, source: keras.Model) -> LoadReport:
             copied.
     """
     theirs = {layer.name: layer for layer in source.layers}
+    naming = naming_of(source.name)
+    names = [layer.name for layer in model.layers]
+    known = their_names(names, naming) if naming else {}
+    blue_first = naming is not None and naming.blue_first
     values: list[tuple[keras.Variable, np.ndarray]] = []
     assigned: dict[str, str] = {}
     fresh: dict[str, str] = {}
     for layer in model.layers:
         if not layer.weights:
             continue
-        twin = theirs.get(layer.name) or theirs.get(
-            layer.name.replace(*_THEIR_SUFFIX)
-        )
+        name = known.get(layer.name, layer.name)
+        twin = theirs.get(name) or theirs.get(name.replace(*_THEIR_SUFFIX))
         if layer.name == HEAD and not _same_classes(layer, twin):
             reason = _other_classes(layer, twin)
             fresh |= {variable.path: reason for variable in layer.weights}
             continue
         if twin is None:
-            raise InputError(f"{source.name} has no layer {layer.name}")
+            raise InputError(f"{source.name} has no layer {name}")
         for ours, given in zip(layer.weights, twin.weights, strict=True):
-            if ours.shape != given.shape:
+            value = keras.ops.convert_to_numpy(given)
+            if layer.name == HEAD:
+                # MobileNet classifies by a 1x1 convolution.
+                value = value.reshape(value.shape[-ours.ndim :])
+            if ours.shape != value.shape:
                 raise InputError(
                     f"{ours.path} is {list(ours.shape)}, in {source.name} it "
                     f"is {list(given.shape)}"
                 )
-            values.append((ours, keras.ops.convert_to_numpy(given)))
+            if layer.name == STEM and blue_first and ours.ndim > 1:
+                value = value[:, :, ::-1]
+            values.append((ours, value))
             assigned[ours.path] = given.path
     for variable, value in values:
         variable.assign(value)
@@ -132,9 +148,14 @@ def check_published(network: Network) -> None:
 
 
 def _same_classes(layer: keras.Layer, twin: keras.Layer | None) -> bool:
-    return twin is not None and layer.units == twin.units
+    return twin is not None and layer.units == _classes(twin)
 
 
 def _other_classes(layer: keras.Layer, twin: keras.Layer | None) -> str:
-    theirs = "no classifier" if twin is None else f"{twin.units} classes"
+    theirs = "no classifier" if twin is None else f"{_classes(twin)} classes"
     return f"the model has {layer.units} classes, the source {theirs}"
+
+
+def _classes(layer: keras.Layer) -> int:
+    """Of a classifier there, which may be a 1x1 convolution."""
+    return int(layer.weights[-1].shape[-1])

@@ -5,10 +5,11 @@ Without TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from efficientnet_tf.networks.blocks import Block, Network
+from efficientnet_tf.networks.stages import Kind
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,22 @@ class Totals:
 def costs(network: Network) -> tuple[Cost, ...]:
     """The rows of the network's table, from the stem to the head."""
     pixels = _strided(network.pixels, 2)
-    stem = Convolution(3, network.stem, 3, pixels, batch_norm=True)
-    rows = [_cost("stem", None, "conv 3x3", pixels, network.stem, [stem])]
+    side = network.stem_kernel
+    stem = Convolution(
+        3,
+        network.stem,
+        side,
+        pixels,
+        bias=network.stem_bias,
+        batch_norm=True,
+    )
+    kind = f"conv {side}x{side}"
+    if network.stem_pool:
+        pixels = _strided(pixels, 2)
+        kind += ", max pool"
+    rows = [_cost("stem", None, kind, pixels, network.stem, [stem])]
     for block in network.blocks:
-        parts = list(_convolutions(block, pixels))
+        parts = list(_PARTS[block.kind](block, pixels))
         pixels = _strided(pixels, 2 if block.halves else 1)
         kind = f"{block.kind} {block.kernel}x{block.kernel}"
         if block.experts:
@@ -119,16 +132,7 @@ def costs(network: Network) -> tuple[Cost, ...]:
         rows.append(
             _cost(block.name, block.stage, kind, pixels, block.outputs, parts)
         )
-    inputs = network.blocks[-1].outputs
-    head = [Convolution(inputs, network.head, 1, pixels, batch_norm=True)]
-    kind = "conv 1x1, pool"
-    channels = network.head
-    if network.classes:
-        head.append(Convolution(network.head, network.classes, bias=True))
-        kind += ", dense"
-        channels = network.classes
-    rows.append(_cost("head", None, kind, 1, channels, head))
-    return tuple(rows)
+    return (*rows, _head(network, pixels))
 
 
 def totals(network: Network) -> Totals:
@@ -145,13 +149,29 @@ def totals(network: Network) -> Totals:
     )
 
 
+def _head(network: Network, pixels: int) -> Cost:
+    """The row behind the blocks, which give maps of the given side."""
+    parts, kind, channels = [], "pool", network.features
+    if network.head:
+        inputs = network.blocks[-1].outputs
+        parts.append(
+            Convolution(inputs, network.head, 1, pixels, batch_norm=True)
+        )
+        kind = "conv 1x1, pool"
+    if network.classes:
+        parts.append(Convolution(channels, network.classes, bias=True))
+        kind += ", dense"
+        channels = network.classes
+    return _cost("head", None, kind, 1, channels, parts)
+
+
 def _strided(pixels: int, stride: int) -> int:
     """Side after a SAME convolution."""
     return -(-pixels // stride)
 
 
-def _convolutions(block: Block, pixels: int) -> Iterator[Convolution]:
-    """What a block computes on an input of the given side."""
+def _inverted(block: Block, pixels: int) -> Iterator[Convolution]:
+    """What an inverted bottleneck computes on an input of the given side."""
     inputs, experts = block.inputs, block.experts
     if experts:
         yield Convolution(inputs, experts, bias=True)
@@ -192,6 +212,31 @@ def _convolutions(block: Block, pixels: int) -> Iterator[Convolution]:
             batch_norm=True,
             experts=experts,
         )
+
+
+def _bottleneck(block: Block, pixels: int) -> Iterator[Convolution]:
+    """What a bottleneck computes."""
+    inputs, inner, outputs = block.inputs, block.expanded, block.outputs
+    after = _strided(pixels, block.stride)
+    narrow = after if block.stride_first else pixels
+    shapes = [
+        (inputs, inner, 1, narrow),
+        (inner, inner, block.kernel, after),
+        (inner, outputs, 1, after),
+    ]
+    if block.shortcut:
+        shapes.append((inputs, outputs, 1, after))
+    for shape in shapes:
+        yield Convolution(*shape, bias=block.bias, batch_norm=True)
+
+
+# A separable block is an inverted one that does not expand.
+_PARTS: dict[Kind, Callable[[Block, int], Iterator[Convolution]]] = {
+    "mbconv": _inverted,
+    "fused": _inverted,
+    "separable": _inverted,
+    "bottleneck": _bottleneck,
+}
 
 
 def _cost(

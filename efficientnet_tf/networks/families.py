@@ -2,6 +2,10 @@
 
 Sources: tensorflow/tpu `models/official/efficientnet` at commit 7dc921f; for
 EfficientNetV2 google/automl `efficientnetv2/effnetv2_configs.py` at 2fb46e7.
+What EfficientNet was scaled from and measured against: table 1 of MobileNetV1
+(arXiv 1704.04861), table 2 of MobileNetV2 (1801.04381), `mnasnet_a1` of
+tensorflow/tpu `models/official/mnasnet/mnasnet_models.py` at 05f7b15, table 1
+of ResNet (1512.03385); what the papers leave open is as in keras.applications.
 """
 
 from __future__ import annotations
@@ -27,9 +31,13 @@ CENTERED = Normalization("centered127", (127.0,) * 3, (128.0,) * 3)
 CENTERED128 = Normalization("centered128", (128.0,) * 3, (128.0,) * 3)
 # Weights trained with AdvProp: from -1 to 1.
 UNIT = Normalization("unit", (127.5,) * 3, (127.5,) * 3)
+# Of Caffe's ResNets, less the mean color; their published weights take blue
+# first, ours red: see `copy_keras_weights`.
+CAFFE = Normalization("caffe", (123.68, 116.779, 103.939), (1.0,) * 3)
 
 NORMALIZATIONS: dict[NormalizationName, Normalization] = {
-    known.name: known for known in (IMAGENET, CENTERED, CENTERED128, UNIT)
+    known.name: known
+    for known in (IMAGENET, CENTERED, CENTERED128, UNIT, CAFFE)
 }
 
 # fmt: off
@@ -116,6 +124,45 @@ _V2_XL_STAGES = (
     Stage("mbconv",   8,      3,     1,     6,    640,  1 / 4),
 )
 
+#             block      repeats kernel stride expand width
+_MOBILENET_STAGES = (
+    Stage("separable",  1,      3,     1,     1,     64, skip=False),
+    Stage("separable",  2,      3,     2,     1,    128, skip=False),
+    Stage("separable",  2,      3,     2,     1,    256, skip=False),
+    Stage("separable",  6,      3,     2,     1,    512, skip=False),
+    Stage("separable",  2,      3,     2,     1,   1024, skip=False),
+)
+
+#             block   repeats kernel stride expand width
+_MOBILENET_V2_STAGES = (
+    Stage("mbconv",   1,      3,     1,     1,     16),
+    Stage("mbconv",   2,      3,     2,     6,     24),
+    Stage("mbconv",   3,      3,     2,     6,     32),
+    Stage("mbconv",   4,      3,     2,     6,     64),
+    Stage("mbconv",   3,      3,     1,     6,     96),
+    Stage("mbconv",   3,      3,     2,     6,    160),
+    Stage("mbconv",   1,      3,     1,     6,    320),
+)
+
+#             block   repeats kernel stride expand width   se
+_MNASNET_A1_STAGES = (
+    Stage("mbconv",   1,      3,     1,     1,     16, skip=False),
+    Stage("mbconv",   2,      3,     2,     6,     24),
+    Stage("mbconv",   3,      5,     2,     3,     40,  1 / 4),
+    Stage("mbconv",   4,      3,     2,     6,     80),
+    Stage("mbconv",   2,      3,     1,     6,    112,  1 / 4),
+    Stage("mbconv",   3,      5,     2,     6,    160,  1 / 4),
+    Stage("mbconv",   1,      3,     1,     6,    320),
+)
+
+#             block      repeats kernel stride expand width
+_RESNET_50_STAGES = (
+    Stage("bottleneck",  3,      3,     1,     4,    256, stride_first=True),
+    Stage("bottleneck",  4,      3,     2,     4,    512, stride_first=True),
+    Stage("bottleneck",  6,      3,     2,     4,   1024, stride_first=True),
+    Stage("bottleneck",  3,      3,     2,     4,   2048, stride_first=True),
+)
+
 B = Family(_B_STAGES, activation="swish", normalization=IMAGENET)
 LITE = replace(
     B,
@@ -146,6 +193,30 @@ V2_S = replace(V2, stages=_V2_S_STAGES, normalization=CENTERED128, stem=24)
 V2_M = replace(V2_S, stages=_V2_M_STAGES)
 V2_L = replace(V2_S, stages=_V2_L_STAGES, stem=32)
 V2_XL = replace(V2_L, stages=_V2_XL_STAGES)
+MOBILENET = Family(_MOBILENET_STAGES, activation="relu6", normalization=UNIT,
+                   head=0, drop_path=0.0, rounding="truncate")
+MOBILENET_V2 = Family(_MOBILENET_V2_STAGES, activation="relu6",
+                      normalization=UNIT, drop_path=0.0, head_scaling="grows")
+MNASNET_A1 = Family(_MNASNET_A1_STAGES, activation="relu",
+                    normalization=IMAGENET, drop_path=0.0,
+                    head_scaling="fixed")
+RESNET_50 = Family(_RESNET_50_STAGES, activation="relu", normalization=CAFFE,
+                   stem=64, head=0, drop_path=0.0, stem_kernel=7,
+                   stem_pool=True, padding="symmetric", bias=True,
+                   batch_norm_epsilon=1.001e-5)
+RESNET_152 = replace(
+    RESNET_50,
+    stages=tuple(replace(stage, repeats=repeats) for stage, repeats
+                 in zip(_RESNET_50_STAGES, (3, 8, 36, 3), strict=True)),
+)
+# As ResNets are built since, and counted in the EfficientNet paper: the 3x3
+# has the stride, and nothing a bias.
+RESNET_50_V15 = replace(
+    RESNET_50,
+    stages=tuple(replace(stage, stride_first=False)
+                 for stage in _RESNET_50_STAGES),
+    normalization=IMAGENET, bias=False, batch_norm_epsilon=1e-5,
+)
 
 VARIANTS = {
     #                              family   width depth pixels dropout
@@ -209,6 +280,12 @@ VARIANTS = {
     "efficientnetv2-m":       Variant(V2_M,    1.0,  1.0,  480,   0.3),
     "efficientnetv2-l":       Variant(V2_L,    1.0,  1.0,  480,   0.4),
     "efficientnetv2-xl":      Variant(V2_XL,   1.0,  1.0,  512,   0.4),
+    "mobilenet-v1":           Variant(MOBILENET,     1.0, 1.0, 224, 0.001),
+    "mobilenet-v2":           Variant(MOBILENET_V2,  1.0, 1.0, 224, 0.2),
+    "mnasnet-a1":             Variant(MNASNET_A1,    1.0, 1.0, 224, 0.2),
+    "resnet-50":              Variant(RESNET_50,     1.0, 1.0, 224, 0.0),
+    "resnet-50-v1.5":         Variant(RESNET_50_V15, 1.0, 1.0, 224, 0.0),
+    "resnet-152":             Variant(RESNET_152,    1.0, 1.0, 224, 0.0),
 }
 # fmt: on
 

@@ -107,13 +107,18 @@ def network(
         classes=family.classes if classes is None else classes,
         stem=_end_width(variant, family.stem),
         blocks=_with_fused_stride(name, resolve(variant), fused_stride),
-        head=_end_width(variant, family.head),
+        head=_head_width(variant),
         activation=family.activation,
         dropout=variant.dropout if dropout is None else dropout,
         drop_path=family.drop_path,
         normalization=NORMALIZATIONS[normalization]
         if normalization
         else family.normalization,
+        stem_kernel=family.stem_kernel,
+        stem_pool=family.stem_pool,
+        stem_padding=family.padding,
+        stem_bias=family.bias,
+        batch_norm_epsilon=family.batch_norm_epsilon,
     )
 
 
@@ -146,7 +151,12 @@ def resolve(variant: Variant) -> tuple[Block, ...]:
             aim = variant.family.drop_path
             blocks.append(replace(block, drop_path=aim * ramp))
         inputs = blocks[-1].outputs
-        declared = _width(variant, stage.width)
+        # A bottleneck's outputs are rounded otherwise.
+        declared = (
+            inputs
+            if stage.kind == "bottleneck"
+            else _width(variant, stage.width)
+        )
         halved = stage.space_to_depth
     return tuple(blocks)
 
@@ -157,12 +167,15 @@ def round_width(
     divisor: int = 8,
     rounding: Rounding = "lose_a_tenth_at_most",
 ) -> int:
-    """Scales channels to a multiple of 8.
+    """Scales channels to a whole number, most often to a multiple of 8.
 
     Source: the original's `round_filters`, and that of EfficientNetV2, which
-    takes the nearest multiple even where it loses more than a tenth.
+    takes the nearest multiple even where it loses more than a tenth. For
+    "truncate" MobileNetV1's `max(int(d * depth_multiplier), min_depth)`.
     """
     scaled = channels * width
+    if rounding == "truncate":
+        return max(divisor, int(scaled))
     rounded = max(divisor, int(scaled + divisor / 2) // divisor * divisor)
     if rounding == "lose_a_tenth_at_most" and rounded < 0.9 * scaled:
         rounded += divisor
@@ -201,6 +214,18 @@ def _end_width(variant: Variant, channels: int) -> int:
     return channels if variant.family.fixed_ends else _width(variant, channels)
 
 
+def _head_width(variant: Variant) -> int:
+    family = variant.family
+    fixed = {
+        "scaled": family.fixed_ends,
+        "grows": family.fixed_ends or variant.width < 1,
+        "fixed": True,
+    }[family.head_scaling]
+    if fixed or not family.head:
+        return family.head
+    return _width(variant, family.head)
+
+
 def _repeats(variant: Variant) -> list[int]:
     """Blocks in each stage."""
     stages = variant.family.stages
@@ -235,6 +260,10 @@ def _blocks(
     """
     depth = 4 if stage.space_to_depth else 1
     outputs = _width(variant, stage.width) * depth
+    inner = 0
+    if stage.kind == "bottleneck":
+        inner = _width(variant, stage.width // stage.expand)
+        outputs = inner * stage.expand
     declared *= depth
     for repeat in range(count):
         first = repeat == 0
@@ -249,22 +278,27 @@ def _blocks(
             if stage.space_to_depth
             else stage.kernel,
             stride=stride,
-            padding="same",
+            padding=variant.family.padding
+            if stride > 1 and not stage.stride_first
+            else "same",
             inputs=inputs,
             space_to_depth=moves_space,
             expands=stage.expand != 1,
-            expanded=declared * stage.expand,
+            expanded=inner or declared * stage.expand,
             squeeze=max(1, squeeze // 4 if moves_space else squeeze)
             if stage.se
             else 0,
             outputs=outputs,
             activation=stage.activation or variant.family.activation,
             residual=stage.skip
-            and stride == 1
-            and not moves_space
-            and inputs == outputs,
+            and (
+                stage.kind == "bottleneck"
+                or (stride == 1 and not moves_space and inputs == outputs)
+            ),
             drop_path=0.0,
             experts=variant.experts if stage.experts else 0,
+            bias=variant.family.bias,
+            stride_first=stage.stride_first,
         )
         inputs = declared = outputs
 

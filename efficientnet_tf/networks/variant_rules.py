@@ -12,8 +12,10 @@ from efficientnet_tf.networks.stages import (
     MIN_PIXELS,
     Activation,
     FusedStride,
+    HeadScaling,
     Kind,
     NormalizationName,
+    Padding,
     Rounding,
 )
 
@@ -77,12 +79,15 @@ _DROPS = Rule(
     "a number from 0 to below 1",
 )
 _COEFFICIENT = _number(0, 100, above=True)
-_CHANNELS = _whole(1, 100_000)
+_MOST_CHANNELS = 100_000
+_CHANNELS = _whole(1, _MOST_CHANNELS)
+
+_KERNEL = _whole(1, 31)
 
 STAGE: dict[str, Rule] = {
     "kind": _word(get_args(Kind)),
     "repeats": _whole(1, 1000),
-    "kernel": _whole(1, 31),
+    "kernel": _KERNEL,
     "stride": _whole(1, 2),
     "expand": _whole(1, 100),
     "width": _CHANNELS,
@@ -92,6 +97,7 @@ STAGE: dict[str, Rule] = {
     "activation": _or_null(_word(get_args(Activation))),
     "space_to_depth": _TRUTH,
     "experts": _TRUTH,
+    "stride_first": _TRUTH,
 }
 
 FAMILY: dict[str, Rule] = {
@@ -104,11 +110,17 @@ FAMILY: dict[str, Rule] = {
         "a whole number of at least 2, or 0 for no classifier",
     ),
     "stem": _CHANNELS,
-    "head": _CHANNELS,
+    "head": _whole(0, _MOST_CHANNELS),
     "fixed_ends": _TRUTH,
     "drop_path": _DROPS,
     "rounding": _word(get_args(Rounding)),
     "published_stride": _word(get_args(FusedStride)),
+    "head_scaling": _word(get_args(HeadScaling)),
+    "stem_kernel": _KERNEL,
+    "stem_pool": _TRUTH,
+    "padding": _word(get_args(Padding)),
+    "bias": _TRUTH,
+    "batch_norm_epsilon": _number(0, 1, above=True),
 }
 
 VARIANT: dict[str, Rule] = {

@@ -37,6 +37,10 @@ BUILT_BY_DEFAULT = {
     "efficientnetv2-b0",
     "efficientnetv2-b3",
     "efficientnetv2-s",
+    "mobilenet-v1",
+    "mobilenet-v2",
+    "mnasnet-a1",
+    "resnet-50-v1.5",
 }
 
 
@@ -247,6 +251,7 @@ def test_replicated_layers_have_the_same_weights_and_inference(
         "efficientnet-edgetpu-S",
         "efficientnet-x-b0",
         "efficientnetv2-b0",
+        "mobilenet-v1",
     ],
 )
 def test_endpoints(name: str, pixels: int) -> None:
@@ -260,7 +265,7 @@ def test_endpoints(name: str, pixels: int) -> None:
     ]
     for level, side in enumerate(sides, 1):
         assert outputs[f"reduction_{level}"].shape[1:3] == (side, side)
-    assert outputs["pooled_features"].shape == (2, network(name).head)
+    assert outputs["pooled_features"].shape == (2, network(name).features)
     assert outputs["logits"].shape == (2, 10)
 
 

@@ -38,6 +38,13 @@ STAGES = {
     "efficientnetv2-m": "24x3 48x5 80x5 160x7 176x14 304x18 512x5",
     "efficientnetv2-l": "32x4 64x7 96x7 192x10 224x19 384x25 640x7",
     "efficientnetv2-xl": "32x4 64x8 96x8 192x16 256x24 512x32 640x8",
+    # Sources: table 1 of arXiv 1704.04861, 2 of 1801.04381, 1 of 1512.03385;
+    # `mnasnet_a1` of tensorflow/tpu.
+    "mobilenet-v1": "64x1 128x2 256x2 512x6 1024x2",
+    "mobilenet-v2": "16x1 24x2 32x3 64x4 96x3 160x3 320x1",
+    "mnasnet-a1": "16x1 24x2 40x3 80x4 112x2 160x3 320x1",
+    "resnet-50": "256x3 512x4 1024x6 2048x3",
+    "resnet-152": "256x3 512x8 1024x36 2048x3",
 }
 
 
@@ -49,7 +56,7 @@ def test_the_originals_names_are_all_here() -> None:
     names |= {"l2", *(f"edgetpu-{size}" for size in "SML")}
     names |= {f"condconv-b0-{kind}" for kind in ("4e", "8e", "8e-depth")}
     assert len(names) == 49
-    originals = {name for name in variants() if "v2" not in name}
+    originals = {name for name in variants() if "efficientnet-" in name}
     assert originals == {f"efficientnet-{name}" for name in names}
 
 
@@ -78,6 +85,10 @@ def test_stage_widths_and_repeats(name: str) -> None:
         # The second stage's halving is done by the first.
         ("efficientnet-x-b0", "2 3 5 3 5 5 3", "1 1 2 2 1 2 1"),
         ("efficientnetv2-s", "3 3 3 3 3 3", "1 2 2 2 1 2"),
+        ("mobilenet-v1", "3 3 3 3 3", "1 2 2 2 2"),
+        ("mobilenet-v2", "3 3 3 3 3 3 3", "1 2 2 2 1 2 1"),
+        ("mnasnet-a1", "3 3 5 3 3 5 3", "1 2 2 2 1 2 1"),
+        ("resnet-50", "3 3 3 3", "1 2 2 2"),
     ],
 )
 def test_kernels_and_strides(name: str, kernels: str, strides: str) -> None:
@@ -107,6 +118,10 @@ def test_which_blocks_squeeze(name: str) -> None:
             assert not block.squeeze
         elif name.startswith("efficientnetv2"):
             assert bool(block.squeeze) == (block.kind == "mbconv")
+        elif name == "mnasnet-a1":
+            assert bool(block.squeeze) == (block.stage in (3, 5, 6))
+        elif name.startswith(("mobilenet", "resnet")):
+            assert not block.squeeze
         else:
             assert block.squeeze
 
