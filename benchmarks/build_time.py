@@ -1,6 +1,7 @@
 """How long it takes to build each network, against keras.applications.
 
     python -m benchmarks.build_time
+    python -m benchmarks.build_time --models=mobilenet-v1,mobilenet-v2
 
 Some minutes, and 4 GB of memory for the largest. Each network is built, and
 right after it the one of keras.applications where there is one; building
@@ -14,7 +15,7 @@ import argparse
 import csv
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from benchmarks.harness import WALL, Row, Samples, Turn, alternate, rows, timed
 from benchmarks.machine import this_machine
 from benchmarks.results import Result
 from efficientnet_tf.command_line import run
-from efficientnet_tf.networks import variants
+from efficientnet_tf.networks import find_variant, variants
 from efficientnet_tf.networks.table import BUILD_SECONDS
 
 OUT = Path(__file__).parents[1] / "docs" / BUILD_SECONDS
@@ -43,8 +44,10 @@ def building(make: Callable[[], object]) -> Turn:
     return clean
 
 
-def measure(rounds: int) -> tuple[Samples, dict[str, list[str]]]:
-    """Builds all; returns what that took, and the peer of each."""
+def measure(
+    names: Sequence[str], rounds: int
+) -> tuple[Samples, dict[str, list[str]]]:
+    """Builds some; returns what that took, and the peer of each."""
     import keras
 
     from efficientnet_tf.modeling.build import build
@@ -57,7 +60,7 @@ def measure(rounds: int) -> tuple[Samples, dict[str, list[str]]]:
     building(lambda: build("efficientnet-lite0"))(0)
     found: Samples = {}
     peers: dict[str, list[str]] = {}
-    for name in variants():
+    for name in names:
         turns = {name: building(partial(build, name))}
         if name in APPLICATIONS:
             peer = f"keras.applications {APPLICATIONS[name]}"
@@ -68,15 +71,22 @@ def measure(rounds: int) -> tuple[Samples, dict[str, list[str]]]:
 
 
 def write_table(table: tuple[Row, ...], path: Path) -> None:
-    """Writes the columns that docs/networks.md is made of."""
+    """Writes the columns that docs/networks.md is made of.
+
+    What was not measured stays as it was.
+    """
     seconds = {row.name: row.value for row in table}
+    lines: dict[str, tuple[str, ...]] = {}
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = {line[0]: tuple(line) for line in csv.reader(file)}
+    for row in table:
+        peer = f"{seconds[row.peer]:.2f}" if row.peer else ""
+        lines[row.name] = (row.name, f"{row.value:.2f}", peer)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("name", "seconds", "keras_applications_seconds"))
-        for row in table:
-            if row.name in variants():
-                peer = f"{seconds[row.peer]:.2f}" if row.peer else ""
-                writer.writerow((row.name, f"{row.value:.2f}", peer))
+        writer.writerows(lines[name] for name in variants() if name in lines)
 
 
 def main() -> None:
@@ -86,21 +96,28 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_flags(parser, rounds=1)
+    parser.add_argument(
+        "--models", default="", help="NAME,NAME: these only; others stay"
+    )
     given = parser.parse_args()
+    names = given.models.split(",") if given.models else variants()
+    for name in names:
+        find_variant(name)
     machine = this_machine(("tensorflow", "keras"))
-    found, peers = measure(given.rounds)
+    found, peers = measure(names, given.rounds)
     table = rows(found, {WALL: "s"}, peers)
     write_table(table, OUT)
     result = Result(
         benchmark="build_time",
         command=command_line("build_time"),
         machine=machine,
-        settings={"rounds": given.rounds},
+        settings={"models": given.models, "rounds": given.rounds},
         rows=table,
     )
     finish(result, given)
     ratios = [row.ratio for row in table if row.ratio]
-    tell(f"median ratio, ours to theirs: {statistics.median(ratios):.2f}")
+    if ratios:
+        tell(f"median ratio, ours to theirs: {statistics.median(ratios):.2f}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from efficientnet_tf.networks import (
     variants,
 )
 from efficientnet_tf.networks.families import CENTERED
+from efficientnet_tf.networks.stages import Padding
 from efficientnet_tf.networks.variant_files import SUFFIX
 from efficientnet_tf.training.text_files import load_variant
 
@@ -72,10 +73,20 @@ def blueprint(resolved: Network, *, late_stride: bool = False) -> Model:
     x = draw.same("QUANTIZE", pixels)
     if resolved.normalization != CENTERED:
         x = draw.depthwise(x, 1, 1)
-    x = draw.conv(x, resolved.stem, 3, 2, resolved.activation)
+    x = draw.padded(
+        x,
+        resolved.stem,
+        resolved.stem_kernel,
+        2,
+        resolved.activation,
+        resolved.stem_padding,
+    )
+    if resolved.stem_pool:
+        x = draw.max_pool(x, 3, resolved.stem_padding)
     for block in resolved.blocks:
         x = draw.block(x, block)
-    x = draw.conv(x, resolved.head, 1, 1, resolved.activation)
+    if resolved.head:
+        x = draw.conv(x, resolved.head, 1, 1, resolved.activation)
     x = draw.mean(x, keep_dims=False)
     x = draw.dense(x, resolved.classes)
     x = draw.same("SOFTMAX", x)
@@ -132,6 +143,8 @@ class Drawing:
 
     def block(self, x: int, block: Block) -> int:
         """Adds a block."""
+        if block.kind == "bottleneck":
+            return self._bottleneck(x, block)
         inputs = x
         stride, activation = 1, block.activation
         if block.space_to_depth:
@@ -141,12 +154,29 @@ class Drawing:
         else:
             if block.expands:
                 x = self.conv(x, block.expanded, 1, 1, activation)
-            x = self.depthwise(x, block.kernel, block.stride, activation)
+            x, padding = self._padding(x, block.kernel, block.padding)
+            x = self.depthwise(
+                x, block.kernel, block.stride, activation, padding
+            )
         if block.squeeze:
             x = self._excite(x, block)
         if block.projects:
-            x = self.conv(x, block.outputs, 1, stride)
+            last = activation if block.kind == "separable" else None
+            x = self.conv(x, block.outputs, 1, stride, last)
         return self.pair("ADD", x, inputs) if block.residual else x
+
+    def padded(
+        self,
+        x: int,
+        channels: int,
+        kernel: int,
+        stride: int,
+        activation: Activation,
+        padding: Padding,
+    ) -> int:
+        """Adds a convolution behind the zeros that it may need."""
+        x, way = self._padding(x, kernel, padding)
+        return self.conv(x, channels, kernel, stride, activation, way)
 
     def conv(
         self,
@@ -169,12 +199,19 @@ class Drawing:
         kernel: int,
         stride: int,
         activation: Activation | None = None,
+        padding: str = "SAME",
     ) -> int:
         """Adds a depthwise convolution and its activation."""
         channels = self._channels(x)
         shape = (1, kernel, kernel, channels)
         return self._filter(
-            "DEPTHWISE_CONV_2D", x, shape, channels, stride, activation, "SAME"
+            "DEPTHWISE_CONV_2D",
+            x,
+            shape,
+            channels,
+            stride,
+            activation,
+            padding,
         )
 
     def dense(self, x: int, classes: int) -> int:
@@ -191,11 +228,13 @@ class Drawing:
         y = self.tensor((1, 1, 1, channels) if keep_dims else (1, channels))
         return self._operate("MEAN", (x, axes), y, Options(keep_dims=keep_dims))
 
-    def halve(self, x: int) -> int:
-        """Adds a max pooling of 2 by 2."""
-        _, height, width, channels = self.tensors[x].shape
-        y = self.tensor((1, height // 2, width // 2, channels))
-        return self._operate("MAX_POOL_2D", (x,), y)
+    def max_pool(self, x: int, window: int, padding: Padding) -> int:
+        """Adds a max pooling of stride 2."""
+        x, way = self._padding(x, window, padding)
+        *_, channels = self.tensors[x].shape
+        y = self.tensor((1, *self._sides(x, window, 2, way), channels))
+        options = Options(padding=way, stride=(2, 2), window=(window, window))
+        return self._operate("MAX_POOL_2D", (x,), y, options)
 
     def flatten(self, x: int) -> int:
         """Adds a reshape to one dimension."""
@@ -207,10 +246,36 @@ class Drawing:
         y = self.tensor(self.tensors[x].shape, dtype)
         return self._operate(name, (x,), y)
 
-    def pair(self, name: str, left: int, right: int) -> int:
+    def pair(
+        self,
+        name: str,
+        left: int,
+        right: int,
+        activation: Activation | None = None,
+    ) -> int:
         """An operator on two tensors, the left of which is not smaller."""
         y = self.tensor(self.tensors[left].shape)
-        return self._operate(name, (left, right), y)
+        # A product has none.
+        fused = activation and _FUSED.get(activation)
+        options = Options(activation=fused) if fused else Options()
+        y = self._operate(name, (left, right), y, options)
+        return self._swish(y) if activation == "swish" else y
+
+    def _bottleneck(self, x: int, block: Block) -> int:
+        inputs, activation = x, block.activation
+        first, then = block.stride, 1
+        if not block.stride_first:
+            first, then = then, first
+        if block.shortcut:
+            inputs = self.conv(x, block.outputs, 1, block.stride)
+        x = self.conv(x, block.expanded, 1, first, activation)
+        x = self.padded(
+            x, block.expanded, block.kernel, then, activation, block.padding
+        )
+        if not block.residual:
+            return self.conv(x, block.outputs, 1, 1, activation)
+        x = self.conv(x, block.outputs, 1, 1)
+        return self.pair("ADD", x, inputs, activation)
 
     def _fused(self, x: int, block: Block) -> tuple[int, int]:
         """The full convolution, and the stride that is left to do."""
@@ -218,8 +283,8 @@ class Drawing:
         stride, later, padding = block.stride, 1, "SAME"
         if block.padding == "symmetric" and self.late_stride:
             stride, later = 1, block.stride
-        elif block.padding == "symmetric":
-            x, padding = self._pad(x, block.kernel // 2), "VALID"
+        else:
+            x, padding = self._padding(x, block.kernel, block.padding)
         x = self.conv(
             x, channels, block.kernel, stride, block.activation, padding
         )
@@ -230,6 +295,14 @@ class Drawing:
         gate = self.conv(gate, block.squeeze, 1, 1, block.activation)
         gate = self.conv(gate, self._channels(x), 1, 1)
         return self.pair("MUL", x, self.same("LOGISTIC", gate))
+
+    def _padding(
+        self, x: int, kernel: int, padding: Padding
+    ) -> tuple[int, str]:
+        """Zeros of one's own, and what is left to an operator."""
+        if padding == "same":
+            return x, "SAME"
+        return self._pad(x, kernel // 2), "VALID"
 
     def _pad(self, x: int, amount: int) -> int:
         _, height, width, channels = self.tensors[x].shape
@@ -249,9 +322,7 @@ class Drawing:
         activation: Activation | None,
         padding: str,
     ) -> int:
-        _, height, width, _ = self.tensors[x].shape
-        lost = shape[1] - 1 if padding == "VALID" else 0
-        sides = tuple(-(-(side - lost) // stride) for side in (height, width))
+        sides = self._sides(x, shape[1], stride, padding)
         weights = self._constant(shape)
         bias = self._constant((channels,), "int32")
         options = Options(
@@ -262,9 +333,18 @@ class Drawing:
         )
         y = self.tensor((1, *sides, channels))
         y = self._operate(name, (x, weights, bias), y, options)
-        if activation == "swish":
-            return self.pair("MUL", y, self.same("LOGISTIC", y))
-        return y
+        return self._swish(y) if activation == "swish" else y
+
+    def _swish(self, x: int) -> int:
+        return self.pair("MUL", x, self.same("LOGISTIC", x))
+
+    def _sides(
+        self, x: int, kernel: int, stride: int, padding: str
+    ) -> tuple[int, ...]:
+        """Height and width of what a window gives."""
+        _, height, width, _ = self.tensors[x].shape
+        lost = kernel - 1 if padding == "VALID" else 0
+        return tuple(-(-(side - lost) // stride) for side in (height, width))
 
     def _channels(self, x: int) -> int:
         return self.tensors[x].shape[-1]

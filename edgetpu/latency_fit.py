@@ -130,7 +130,7 @@ def _vgg(convolutions: tuple[int, ...]) -> Graph:
     for number, width in zip(convolutions, _VGG_WIDTHS, strict=True):
         for _ in range(number):
             x = draw.conv(x, width, 3, 1, "relu")
-        x = draw.halve(x)
+        x = draw.max_pool(x, 2, "same")
     x = draw.flatten(x)
     for width in (4096, 4096, 1000):
         x = draw.dense(x, width)

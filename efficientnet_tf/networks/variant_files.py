@@ -228,12 +228,31 @@ def _check_together(named: NamedVariant, where: str) -> None:
             f"networks; try {name}-mine"
         )
     for number, stage in enumerate(variant.family.stages):
-        place = f"{where}: stages[{number}].experts true"
+        place = f"{where}: stages[{number}]"
+        for field, kinds in variant_rules.OF_KINDS.items():
+            value = getattr(stage, field)
+            if value and stage.kind not in kinds:
+                raise InputError(
+                    f"{place}.{field} {_shown(value)}: only a stage of the "
+                    f"kind {' or '.join(kinds)} may have it"
+                )
         if stage.experts and not variant.experts:
-            raise InputError(f"{place}: experts 0 must be above 0 then")
-        if stage.experts and stage.kind != "mbconv":
             raise InputError(
-                f'{place}: only a stage of the kind "mbconv" has experts'
+                f"{place}.experts true: experts 0 must be above 0 then"
+            )
+        if stage.kind == "separable" and stage.expand != 1:
+            raise InputError(
+                f"{place}.expand {stage.expand} must be 1 where the kind is "
+                "separable"
+            )
+        if stage.kind == "bottleneck" and stage.width % stage.expand:
+            raise InputError(
+                f"{place}.width {stage.width} must be a multiple of expand, "
+                f"{stage.expand}"
+            )
+        if variant.family.bias and stage.kind != "bottleneck":
+            raise InputError(
+                f"{where}: bias true: stages[{number}] is no bottleneck"
             )
 
 

@@ -100,6 +100,15 @@ STAGE: dict[str, Rule] = {
     "stride_first": _TRUTH,
 }
 
+# Fields that say something of some kinds of stages only.
+OF_KINDS: dict[str, tuple[Kind, ...]] = {
+    "se": ("mbconv", "fused", "separable"),
+    "expand_from": ("mbconv", "fused"),
+    "space_to_depth": ("mbconv",),
+    "experts": ("mbconv",),
+    "stride_first": ("bottleneck",),
+}
+
 FAMILY: dict[str, Rule] = {
     "activation": _word(get_args(Activation)),
     "normalization": _word(get_args(NormalizationName)),

@@ -22,3 +22,9 @@ def test_the_table_that_the_page_of_networks_is_made_of(tmp_path: Path) -> None:
         "efficientnet-lite0,0.50,",
     ]
     assert read_build_seconds(path)["efficientnet-lite0"] == 0.5
+    # What is measured anew is written anew, in the order of the networks.
+    write_table((Row("efficientnet-b0", "wall_seconds", 3.0, "s"),), path)
+    assert path.read_text().splitlines()[1:] == [
+        "efficientnet-b0,3.00,",
+        "efficientnet-lite0,0.50,",
+    ]

@@ -97,6 +97,8 @@ NORMALIZED = {
     "centered127": lambda x: (x - 127) / 128,
     "centered128": lambda x: (x - 128) / 128,
     "unit": lambda x: x * 2 / 255 - 1,
+    # Source: keras.applications' mode "caffe", whose blue is first.
+    "caffe": lambda x: x - np.array([103.939, 116.779, 123.68])[::-1],
 }
 
 

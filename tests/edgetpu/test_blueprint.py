@@ -48,6 +48,13 @@ def test_a_drawing_is_what_the_converter_makes(each):
     assert drawn.tensors[drawn.inputs[0]].dtype == "uint8"
 
 
+@pytest.mark.parametrize("name", ["mobilenet-v1", "resnet-50-v1.5"])
+def test_an_older_network_is_what_the_converter_makes(name, converted):
+    found = converted(name)
+    drawn = blueprint(found.network).main
+    assert described(drawn) == described(read_graph(found.content))
+
+
 # The log of compiler 16.0 for Google's M, and the counts of S and L.
 @pytest.mark.parametrize(
     ("name", "total", "counts"),

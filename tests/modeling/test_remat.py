@@ -22,6 +22,12 @@ STAGES = (
     Stage("fused", 1, 3, 2, 2, 8),
     Stage("mbconv", 2, 5, 2, 4, 16, se=0.25),
 )
+# A stem that pools, and no head behind the blocks.
+OLDER_STAGES = (
+    Stage("bottleneck", 2, 3, 1, 4, 32),
+    Stage("bottleneck", 1, 3, 2, 4, 64, stride_first=True),
+    Stage("separable", 2, 3, 1, 1, 32),
+)
 
 
 def one_step(
@@ -50,12 +56,25 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     family = Family(STAGES, "swish", families.IMAGENET, stem=8, head=16)
     variant = Variant(family, 1.0, 1.0, PIXELS, 0.5)
     monkeypatch.setitem(families.VARIANTS, "tiny", variant)
+    family = Family(
+        OLDER_STAGES,
+        "relu",
+        families.IMAGENET,
+        stem=8,
+        head=0,
+        stem_kernel=7,
+        stem_pool=True,
+        padding="symmetric",
+    )
+    variant = Variant(family, 1.0, 1.0, PIXELS, 0.5)
+    monkeypatch.setitem(families.VARIANTS, "older", variant)
 
 
 @pytest.mark.parametrize(
     "name",
     [
         "tiny",
+        "older",
         *(
             pytest.param(f"efficientnet-{name}", marks=pytest.mark.slow)
             for name in ("b0", "edgetpu-S", "x-b0", "condconv-b0-4e")

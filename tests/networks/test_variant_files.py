@@ -139,6 +139,33 @@ def test_a_bad_row_is_named(
     _refused(values, says, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"stride_first": True}, "stages[1].stride_first true: only a stage"),
+        ({"kind": "separable"}, "stages[1].expand 6 must be 1"),
+        ({"kind": "bottleneck"}, "stages[1].se 0.25: only a stage of the kind"),
+        (
+            {"kind": "bottleneck", "se": 0, "expand": 7},
+            "stages[1].width 24 must be a multiple of expand, 7",
+        ),
+        ({"kind": "fused", "space_to_depth": True}, "space_to_depth true"),
+        ({"kind": "fused", "experts": True}, "experts true: only a stage"),
+    ],
+)
+def test_rows_that_no_block_can_be(
+    row: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    values = json.loads(BASELINE)
+    values["stages"][1] |= row
+    _refused(values, says, tmp_path)
+
+
+def test_biases_are_of_bottlenecks(tmp_path: Path) -> None:
+    says = "bias true: stages[0] is no bottleneck"
+    _refused(json.loads(BASELINE) | {"bias": True}, says, tmp_path)
+
+
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
     values = json.loads(BASELINE)
     del values["stages"][0]["width"]
