@@ -41,7 +41,7 @@ def convert(
     import keras
     import numpy as np
 
-    from edgetpu.quiet import quiet
+    from edgetpu.run.quiet import quiet
     from efficientnet_tf.modeling.build import build
     from efficientnet_tf.networks import network
 

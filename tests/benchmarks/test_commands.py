@@ -19,6 +19,7 @@ from efficientnet_tf.errors import InputError
 ROOT = Path(__file__).parents[2]
 PROGRAMS = [
     "build_time",
+    "efficiency",
     "fine_tuning",
     "host_overhead",
     "input_pipeline",
@@ -70,6 +71,12 @@ def test_what_is_wrong_is_said_in_a_line(program: str, model: str) -> None:
     said = run("-m", f"benchmarks.{program}", model)
     assert said.returncode == 2
     assert said.stderr.startswith(f"{program}.py: unknown model")
+
+
+def test_a_network_that_is_not_compared() -> None:
+    said = run("-m", "benchmarks.efficiency", "--networks=mobilenet-v3")
+    assert said.returncode == 2
+    assert "did you mean mobilenet-v2" in said.stderr
 
 
 @pytest.mark.parametrize("flag", ["--threads=0", "--rounds=0", "--rounds=x"])
@@ -126,6 +133,10 @@ def test_every_peer_has_a_worker() -> None:
     ("program", "words"),
     [
         ("limits", ["--threads=1"]),
+        (
+            "efficiency",
+            ["--networks=mobilenet-v2", "--pixels=32", "--runs=1"],
+        ),
         ("host_overhead", ["--steps=2"]),
         (
             "input_pipeline",
