@@ -116,7 +116,7 @@ def test_a_head_of_other_classes_is_left_fresh(name: str) -> None:
 def test_another_network_is_refused() -> None:
     ours = build("mobilenet-v1", pixels=32)
     second = theirs_of("mobilenet-v2", 32)
-    with pytest.raises(InputError, match="has no layer block1a_dwconv"):
+    with pytest.raises(InputError, match=r"block1a_project_conv/kernel is \["):
         copy_keras_weights(ours, second)
     with pytest.raises(InputError, match=r"stem_conv/kernel is \[.*16\]"):
         copy_keras_weights(
