@@ -7,7 +7,7 @@ usage: python main.py [VERB] [FLAGS]
   report            a run as one HTML file: curves, confusions, worst images
   predict IMAGE...  the likeliest classes of image files
   import            make a run of a checkpoint of the original code
-  export            write a trained network as .keras and as int8 .tflite
+  export            write a trained network as .keras, int8 .tflite and others
   prepare           turn images into TFRecords: of class folders, ImageNet's
                     archives or tensorflow-datasets
   check             read every record of a data set; say what is wrong
@@ -261,7 +261,8 @@ def import_(given: flags.FlagValues) -> None:
 def export(given: flags.FlagValues) -> None:
     """Writes a trained network for other programs and for Coral."""
     path, config = _present_run(given, "data", "export")
-    _check_data(config)
+    if "int8" in config.export.formats:
+        _check_data(config)
 
     from efficientnet_tf.training.model_dir import ModelDir
 
@@ -391,7 +392,9 @@ VERBS = {
     "report": Verb(report_, _RUN | {"data_dir", "tpu"}),
     "predict": Verb(predict, _RUN | {"labels", "save_plot"}),
     "import": Verb(import_, _RUN | {"model", "checkpoint", "ema", "labels"}),
-    "export": Verb(export, _RUN | {"data_dir", "out", "labels", "compiler"}),
+    "export": Verb(
+        export, _RUN | {"data_dir", "out", "labels", "compiler", "formats"}
+    ),
     "prepare": Verb(
         prepare,
         {"from", "out", "shards", "holdout", "seed", "json"}
@@ -501,6 +504,7 @@ def _settings(given: flags.FlagValues, *sections: str) -> list[str]:
         "data.dir": given.data_dir,
         "train.init_from": given.init_from,
         "train.batch": given.batch,
+        "export.formats": given.formats,
     }
     said = [f"{field}={value}" for field, value in short.items() if value]
     for setting in [*said, *given.set]:
@@ -597,29 +601,32 @@ def _export(
 ) -> dict[str, Any]:
     """Exports a run's averaged weights; returns figures and file sizes."""
     from edgetpu.export import export as export_int8
-    from efficientnet_tf.export import export_keras
+    from edgetpu.export_formats import export_formats
     from efficientnet_tf.training.trained import load_trained
 
     checkpoint = config.export.checkpoint
     trained = load_trained(
         model_dir, config, checkpoint=checkpoint, labels=given.labels
     )
-    dataset = trained.open_data()
+    formats = config.export.formats
+    if "int8" not in formats:
+        files = export_formats(trained, out, formats)
+        return report.export_facts(None, files, out)
     try:
         exported = export_int8(
             trained,
-            dataset,
+            trained.open_data(),
             out,
             calibration_images=config.export.calibration_images,
             verify_images=config.export.verify_images,
             compiler=given.compiler or None,
         )
     except RunError:
-        # What the compiler refuses is no reason to keep this file back.
-        export_keras(trained, out)
+        # What the compiler refuses is no reason to keep these back.
+        export_formats(trained, out, formats)
         raise
-    keras_file = export_keras(trained, out)
-    return report.export_facts(exported.to_dict(), [keras_file], out)
+    files = export_formats(trained, out, formats)
+    return report.export_facts(exported.to_dict(), files, out)
 
 
 def _show(given: flags.FlagValues, facts: Any, *tables: Table) -> None:

@@ -293,6 +293,8 @@ def _quantize(values: flags.FlagValues) -> None:
         or source.config.export.calibration_images,
         head=values.head,
         inference_type=values.inference_type,
+        calibration_range=values.calibration_range
+        or source.config.export.calibration_range,
     )
     _print(values, report.to_dict(), tables.quantized_pages(report))
     if not report.compiles:
@@ -390,6 +392,7 @@ def _export(values: flags.FlagValues) -> None:
         "data.dir": values.data_dir,
         "export.checkpoint": values.checkpoint,
         "export.calibration_images": values.calibration_images,
+        "export.calibration_range": values.calibration_range,
         "export.verify_images": values.verify_images,
     }
     said = [f"{name}={value}" for name, value in fields.items() if value]
@@ -430,13 +433,14 @@ VERBS = {
     "export": Verb(
         _export,
         {"model_dir", "out", "calibration_images", "verify_images"}
-        | {"checkpoint", "compiler", "data_dir", "json"},
+        | {"calibration_range", "checkpoint", "compiler", "data_dir", "json"},
         EXPORT_HELP,
     ),
     "quantize": Verb(
         _quantize,
-        {"calibration", "calibration_images", "checkpoint", "head", "json"}
-        | {"inference_type", "model", "out", "set"},
+        {"calibration", "calibration_images", "calibration_range"}
+        | {"checkpoint", "head", "inference_type", "json", "model", "out"}
+        | {"set"},
         QUANTIZE_HELP,
     ),
     "forecast": Verb(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
 from edgetpu.samples import picked_examples, to_uint8
 from edgetpu.stratify import stratified
+from efficientnet_tf.data.bad_records import look_up
 from efficientnet_tf.data.cut import Cut
 from efficientnet_tf.data.dataset import RecordDataset
+from efficientnet_tf.errors import InputError
 
 # A few hundred images need not read ImageNet's 140 GB.
 MOST_FILES = 64
@@ -36,17 +41,42 @@ def calibration_images(
 
     Returns:
         uint8 `[picked + 2, pixels, pixels, 3]`, the same each time.
+
+    Raises:
+        InputError: None of those looked at can be used.
     """
-    examples = picked_examples(
-        _some_files(dataset, images), "train", images=POOL * images, cut=cut
+    dataset = _some_files(dataset, images)
+    examples = picked_examples(dataset, "train", images=POOL * images, cut=cut)
+    read: Counter[int] = Counter()
+
+    def pool() -> Iterator[tuple[np.ndarray, int]]:
+        for image, label in examples.as_numpy_iterator():
+            read[int(label)] += 1
+            yield to_uint8(image), int(label)
+
+    picked = stratified(pool(), images)
+    _tell_unusable(
+        dataset, min(POOL * images, dataset.train.images), read.total()
     )
-    pool = (
-        (to_uint8(image), label)
-        for image, label in examples.as_numpy_iterator()
-    )
-    picked = stratified(pool, images)
     black = np.zeros((cut.pixels, cut.pixels, 3), np.uint8)
     return np.stack([*picked, black, np.full_like(black, 255)])
+
+
+def _tell_unusable(dataset: RecordDataset, wanted: int, read: int) -> None:
+    """Says how many images could not be used; refuses where none could."""
+    if not read:
+        why = look_up(dataset, 0)
+        raise InputError(
+            f"none of {wanted:,} training images of {dataset.path} can be used "
+            f"to calibrate with{f' ({why})' if why else ''}; name others by "
+            "--calibration"
+        )
+    if read < wanted:
+        print(
+            f"{wanted - read:,} of {wanted:,} training images of "
+            f"{dataset.path} cannot be used, and are left out",
+            file=sys.stderr,
+        )
 
 
 def _some_files(dataset: RecordDataset, images: int) -> RecordDataset:

@@ -207,7 +207,13 @@ def _quantized(
     pictures = calibration_images(dataset, images=images, cut=trained.cut)
     count = len(pictures) - 2
     _say(f"quantising {trained.network.name} with {count} training images")
-    return quantize(trained.network, trained.model, pictures), count
+    content = quantize(
+        trained.network,
+        trained.model,
+        pictures,
+        calibration_range=trained.config.export.calibration_range,
+    )
+    return content, count
 
 
 def _verified(

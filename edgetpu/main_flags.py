@@ -25,6 +25,14 @@ def define_flags() -> flags.FlagValues:
         lower_bound=1,
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "calibration_range",
+        None,
+        ["minmax", "percentile", "mse"],
+        "How they set them: by the extremes, by 99.99 % of the values, or by "
+        "the least squared error; as above (minmax by default).",
+        flag_values=values,
+    )
     flags.DEFINE_integer(
         "verify_images",
         None,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert import mlir_quantize
 
+from edgetpu.calibrated_file import clippable_ranges, with_ranges
+from edgetpu.calibration_histograms import histograms
+from edgetpu.ranges import chosen_range
 from edgetpu.reader import read_graph
 from edgetpu.run.quiet import quiet
 from efficientnet_tf.data.preprocess import normalize
@@ -17,6 +21,7 @@ from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.networks import Network, Normalization
 from efficientnet_tf.networks.families import CENTERED
+from efficientnet_tf.training.config import CalibrationRange
 
 # The converted network's input is x = (pixel - 127) / 128. The uint8 with
 # scale 1/128 and zero point 127 that stands for x is the pixel itself.
@@ -42,6 +47,7 @@ def quantize(
     *,
     head: Head = "softmax",
     inference_type: InferenceType = "uint8",
+    calibration_range: CalibrationRange = "minmax",
 ) -> bytes:
     """Converts a network to full-integer TensorFlow Lite.
 
@@ -57,6 +63,7 @@ def quantize(
             image among them: see `calibration_images`.
         head: What the file gives.
         inference_type: Of its input and output.
+        calibration_range: How the images set the int8 ranges.
 
     Returns:
         The content of a `.tflite` file.
@@ -99,8 +106,42 @@ def quantize(
         converter._experimental_disable_per_channel_quantization_for_dense_layers = (  # noqa: E501
             True
         )
+        converter._experimental_calibrate_only = calibration_range != "minmax"
         content: bytes = converter.convert()
+    if calibration_range != "minmax":
+        inputs = (values for (values,) in calibration())
+        content = _clipped(content, inputs, calibration_range, inference_type)
     _check_input(content, inference_type)
+    return content
+
+
+def _clipped(
+    calibrated: bytes,
+    inputs: Iterable[np.ndarray],
+    method: CalibrationRange,
+    inference_type: InferenceType,
+) -> bytes:
+    """Quantises by ranges of our own, which the converter has no option for.
+
+    Args:
+        calibrated: What the converter has noted the extremes in.
+        inputs: Those that it was calibrated with.
+        method: How the ranges are chosen.
+        inference_type: Of the file's input and output.
+    """
+    counted = histograms(calibrated, clippable_ranges(calibrated), inputs)
+    ranges = {
+        place: chosen_range(histogram, method)
+        for place, histogram in counted.items()
+    }
+    with quiet():
+        # The last step of the converter, as it takes it.
+        content: bytes = mlir_quantize(
+            with_ranges(calibrated, ranges),
+            input_data_type=tf.as_dtype(inference_type),
+            output_data_type=tf.as_dtype(inference_type),
+            disable_per_channel_for_dense_layers=True,
+        )
     return content
 
 

@@ -8,8 +8,6 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-import tensorflow as tf
-
 from edgetpu.blueprint import blueprint
 from edgetpu.calibrate import calibration_images
 from edgetpu.forecast import forecast
@@ -21,7 +19,8 @@ from edgetpu.source import Source
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.files import make_folder, replacing, write_text
+from efficientnet_tf.files import make_folder, write_bytes, write_text
+from efficientnet_tf.training.config import CalibrationRange
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class QuantizeReport:
         calibration: Where the images came from.
         calibration_images: How many set the int8 ranges, an all-0 and an
             all-255 image not counted.
+        calibration_range: How they did.
         compiles: Whether edgetpu_compiler 16.0 would make a file, by forecast.
         on_edge_tpu: Operators that would run on the Edge TPU.
         problems: Why not all of them would.
@@ -54,6 +54,7 @@ class QuantizeReport:
     operators: dict[str, int]
     calibration: str
     calibration_images: int
+    calibration_range: CalibrationRange
     compiles: bool
     on_edge_tpu: int
     problems: tuple[str, ...]
@@ -72,6 +73,7 @@ def quantize_files(
     images: int,
     head: Head = "softmax",
     inference_type: InferenceType = "uint8",
+    calibration_range: CalibrationRange = "minmax",
 ) -> QuantizeReport:
     """Quantises a network to a file, after a look at what is ahead.
 
@@ -85,6 +87,7 @@ def quantize_files(
         images: How many to calibrate with, at most.
         head: What the file gives.
         inference_type: Of its input and output.
+        calibration_range: How the images set the int8 ranges.
 
     Raises:
         InputError: An argument does not fit; nothing was written.
@@ -104,15 +107,12 @@ def quantize_files(
         pictures,
         head=head,
         inference_type=inference_type,
+        calibration_range=calibration_range,
     )
     path = os.path.join(
         out, file_name(source.network.name, head, inference_type)
     )
-    with (
-        replacing(path) as temporary,
-        tf.io.gfile.GFile(temporary, "wb") as file,
-    ):
-        file.write(content)
+    write_bytes(path, content)
     if source.labels and head != "embedding":
         lines = "".join(f"{label}\n" for label in source.labels)
         write_text(os.path.join(out, LABELS), lines)
@@ -128,6 +128,7 @@ def quantize_files(
         operators=model.main.counts(),
         calibration=dataset.path,
         calibration_images=count,
+        calibration_range=calibration_range,
         compiles=found.compiles,
         on_edge_tpu=sum(each.on_edge_tpu for each in found.operators),
         problems=found.problems,

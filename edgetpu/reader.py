@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgetpu.graph import Graph, Model, Operator, Options, Tensor
 from efficientnet_tf.errors import InputError
 
-_IDENTIFIER = b"TFL3"
+IDENTIFIER = b"TFL3"
 # Damage shows itself anywhere: a place outside of the file, a wrong type.
 _DAMAGE = (
     struct.error,
@@ -82,7 +82,7 @@ def read_model(content: bytes) -> Model:
     """
     if not content:
         raise GraphError("the file is empty; give a .tflite file")
-    if content[4:8] != _IDENTIFIER:
+    if content[4:8] != IDENTIFIER:
         raise GraphError(
             f"{len(content)} bytes without the mark of a TensorFlow Lite "
             "model, TFL3 at byte 4; give a .tflite file"

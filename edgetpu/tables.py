@@ -67,7 +67,8 @@ def quantized_pages(made: QuantizeReport) -> Iterator[Table]:
         ("output", f"{made.head}, {port(made.output)}"),
         (
             "calibrated with",
-            f"{made.calibration_images} images of {made.calibration}",
+            f"{made.calibration_images} images of {made.calibration}, by "
+            f"{made.calibration_range}",
         ),
         ("on the Edge TPU", f"{made.on_edge_tpu} of {total} operators"),
     ]

@@ -14,11 +14,16 @@ from efficientnet_tf.errors import InputError
 
 def write_text(path: str, text: str) -> None:
     """Writes a UTF-8 file that is there whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Writes a file that is there whole or not at all."""
     with (
         replacing(path) as temporary,
         tf.io.gfile.GFile(temporary, "wb") as file,
     ):
-        file.write(text.encode())
+        file.write(content)
 
 
 def make_folder(path: str, flag: str) -> None:
@@ -74,3 +79,45 @@ def replacing(path: str) -> Iterator[str]:
         if tf.io.gfile.exists(temporary):
             tf.io.gfile.remove(temporary)
         raise
+
+
+@contextmanager
+def replacing_folder(path: str) -> Iterator[str]:
+    """Gives a hidden folder beside `path` to fill, then renames it to `path`.
+
+    What is at `path` steps aside until the new one has its place. Where the
+    block raises, what it wrote is removed and `path` left alone. On gs://,
+    which has no folders, the files change one by one.
+    """
+    folder, name = os.path.split(path)
+    mark = uuid.uuid4().hex[:8]
+    temporary = os.path.join(folder, f".{name}.{mark}.tmp")
+    aside = os.path.join(folder, f".{name}.{mark}.old.tmp")
+    try:
+        tf.io.gfile.makedirs(temporary)
+        yield temporary
+        if tf.io.gfile.exists(path):
+            tf.io.gfile.rename(path, aside)
+        try:
+            tf.io.gfile.rename(temporary, path)
+        except BaseException:
+            if tf.io.gfile.exists(aside):
+                tf.io.gfile.rename(aside, path)
+            raise
+    finally:
+        for left in (temporary, aside):
+            if tf.io.gfile.exists(left):
+                tf.io.gfile.rmtree(left)
+
+
+def files_below(path: str) -> tuple[str, ...]:
+    """The files of a folder, at any depth, by name; of a file, itself."""
+    if not tf.io.gfile.isdir(path):
+        return (path,)
+    return tuple(
+        sorted(
+            os.path.join(folder, name)
+            for folder, _, names in tf.io.gfile.walk(path)
+            for name in names
+        )
+    )

@@ -91,6 +91,11 @@ def define_flags() -> flags.FlagValues:
         "prepare, export, evaluate: the folder to write; evaluate without it: "
         "MODEL_DIR/evaluation/SPLIT. show: the .png, images.png without it.",
     )
+    text(
+        "formats",
+        "export: of keras, int8, float, float16, dynamic_range, saved_model, "
+        "parted by commas; short for export.formats.",
+    )
     flags.DEFINE_enum(
         "split",
         "validation",

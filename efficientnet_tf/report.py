@@ -102,17 +102,17 @@ def followed(line: Mapping[str, Any]) -> str:
 
 
 def export_facts(
-    report: Mapping[str, Any], files: Sequence[str], out: str
+    report: Mapping[str, Any] | None, files: Sequence[str], out: str
 ) -> dict[str, Any]:
     """What an export leaves for `result.json`.
 
     Args:
-        report: The int8 export's report, as plain values.
+        report: The int8 export's report, as plain values; None without one.
         files: Paths of files besides those that it names.
         out: Its folder.
     """
-    import tensorflow as tf
-
+    if report is None:
+        return {"files": _sizes(files)}
     made = [report["file"]]
     if report["compiled"]:
         made.append(report["compiled"]["file"])
@@ -123,12 +123,21 @@ def export_facts(
         "int8_float_top1": report["comparison"]["float_top1"],
         "int8_images": report["comparison"]["images"],
         "not_compiled": report["not_compiled"],
-        "files": {path: tf.io.gfile.stat(path).length for path in paths},
+        "files": _sizes(paths),
     }
 
 
 def export_rows(exported: Mapping[str, Any]) -> Rows:
     """What `export_facts` says, for people."""
+    rows = _int8_rows(exported) if "int8_top1" in exported else []
+    rows += [
+        (f"{size / 1e6:.2f} MB", path)
+        for path, size in exported["files"].items()
+    ]
+    return rows
+
+
+def _int8_rows(exported: Mapping[str, Any]) -> Rows:
     rows = [
         (
             "int8 top-1",
@@ -139,11 +148,14 @@ def export_rows(exported: Mapping[str, Any]) -> Rows:
     ]
     if exported["not_compiled"]:
         rows.append(("not compiled", exported["not_compiled"]))
-    rows += [
-        (f"{size / 1e6:.2f} MB", path)
-        for path, size in exported["files"].items()
-    ]
     return rows
+
+
+def _sizes(paths: Iterable[str]) -> dict[str, int]:
+    """Bytes of each file."""
+    import tensorflow as tf
+
+    return {path: tf.io.gfile.stat(path).length for path in paths}
 
 
 def predictions(predicted: Iterable[Prediction]) -> Table:

@@ -169,13 +169,17 @@ def _parse_tfds(dataset: RecordDataset) -> Parser:
 
     def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         content, number = parse_record(serialized, image, label)
-        return _from_png(content), number
+        return from_png(content), number
 
     return parse
 
 
-def _from_png(content: tf.Tensor) -> tf.Tensor:
-    """Makes a PNG the JPEG that `prepare` would, and leaves the rest."""
+def from_png(content: tf.Tensor) -> tf.Tensor:
+    """Makes a PNG the JPEG that `prepare` would, and leaves the rest.
+
+    Args:
+        content: Of a file, scalar string.
+    """
     begin = tf.strings.substr(content, 0, len(_PNG_BEGIN))
     return tf.cond(
         tf.equal(begin, _PNG_BEGIN),

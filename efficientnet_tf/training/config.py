@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from efficientnet_tf.data.address import check_address
 from efficientnet_tf.data.augmentation.policies import (
@@ -47,6 +47,10 @@ Optimizer = Literal["rmsprop", "momentum", "sgd", "lars", "adamw", "lamb"]
 Sync = Literal["off", "original", "all"]
 Which = Literal["last", "best"]
 Cache = Literal["off", "memory"]
+ExportFormat = Literal[
+    "keras", "int8", "float", "float16", "dynamic_range", "saved_model"
+]
+CalibrationRange = Literal["minmax", "percentile", "mse"]
 
 # The word of `train.init_from` for the weights that Keras publishes.
 IMAGENET = "imagenet"
@@ -465,17 +469,32 @@ class ExportConfig:
 
     Attributes:
         checkpoint: The checkpoint that is exported; see `EvaluateConfig`.
+        formats: The files to write: "keras" for Keras alone; "int8" for the
+            Edge TPU and any CPU; "float", "float16" and "dynamic_range" for
+            LiteRT where there is no Edge TPU, in float32, with weights of half
+            and of about a quarter of the size; "saved_model" for servers.
         calibration_images: Training images that set the int8 ranges.
+        calibration_range: How they do so: "minmax" by the smallest and the
+            largest value of each tensor; "percentile" leaves out 0.005 % of
+            the values at either end; "mse" takes the range with the least
+            squared error.
         verify_images: Validation images on which int8 is held against float.
     """
 
     checkpoint: Which = "last"
+    formats: tuple[ExportFormat, ...] = ("keras", "int8")
     calibration_images: int = 500
+    calibration_range: CalibrationRange = "minmax"
     verify_images: int = 500
 
     def __post_init__(self) -> None:
         """Refuses what no export can have."""
         check_types("export", self)
+        if not self.formats or len({*self.formats}) < len(self.formats):
+            raise InputError(
+                f"export.formats {','.join(self.formats)!r} must name one or "
+                f"more of {', '.join(get_args(ExportFormat))}, each once"
+            )
         _at_least("export.calibration_images", self.calibration_images, 1)
         _at_least("export.verify_images", self.verify_images, 1)
 

@@ -17,6 +17,7 @@ from efficientnet_tf.networks import (
 )
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.fields import declared, parse
+from efficientnet_tf.training.fields import from_json as field_from_json
 from efficientnet_tf.training.text_files import text_of
 
 # What comes with a name, and is an object in JSON.
@@ -123,9 +124,11 @@ def from_dict(values: dict[str, dict[str, Any]]) -> Config:
     for section, fields in values.items():
         if not isinstance(fields, dict):
             raise InputError(f"section {section!r} must hold fields")
-        for field in fields:
-            _field_type(section, field)
-        built[section] = sections[section](**_with_table(section, fields))
+        typed = {
+            field: field_from_json(_field_type(section, field), value)
+            for field, value in fields.items()
+        }
+        built[section] = sections[section](**_with_table(section, typed))
     return Config(**built)
 
 

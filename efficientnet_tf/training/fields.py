@@ -1,7 +1,8 @@
 """Fields of a frozen section: their declared types, checked and parsed.
 
 A declared type is `int`, `float`, `bool`, `str`, a `Literal` of words, a class
-whose values no text gives, or one of them `| None`.
+whose values no text gives, one of them `| None`, or `tuple[Literal, ...]`:
+words, parted by commas as text.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ def parse(name: str, kind: Any, text: str) -> Any:
     choices, optional = _alternatives(kind)
     if optional and text.lower() == "none":
         return None
+    if get_origin(choices) is tuple:
+        word = get_args(choices)[0]
+        return tuple(parse(name, word, part) for part in text.split(","))
     if get_origin(choices) is Literal:
         words = get_args(choices)
         if text in words:
@@ -73,10 +77,19 @@ def parse(name: str, kind: Any, text: str) -> Any:
     return value
 
 
+def from_json(kind: Any, value: Any) -> Any:
+    """A value of JSON as its field has it: JSON's lists are tuples here."""
+    if isinstance(value, list) and get_origin(kind) is tuple:
+        return tuple(value)
+    return value
+
+
 def describe(kind: Any) -> str:
     """A declared type in words: "a whole number or none"."""
     choices, optional = _alternatives(kind)
-    if get_origin(choices) is Literal:
+    if get_origin(choices) is tuple:
+        words = f"a tuple of {describe(get_args(choices)[0])}"
+    elif get_origin(choices) is Literal:
         words = " or ".join(repr(word) for word in get_args(choices))
     else:
         words = _EXAMPLES.get(choices, f"a {choices.__name__}")
@@ -96,6 +109,9 @@ def _is(value: Any, kind: Any) -> bool:
     choices, optional = _alternatives(kind)
     if value is None:
         return optional
+    if get_origin(choices) is tuple:
+        word = get_args(choices)[0]
+        return isinstance(value, tuple) and all(_is(v, word) for v in value)
     if get_origin(choices) is Literal:
         return value in get_args(choices)
     if choices is float:

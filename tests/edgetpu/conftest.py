@@ -305,5 +305,7 @@ def stand_in(tmp_path, monkeypatch):
 @pytest.fixture
 def already_converted(lite, monkeypatch):
     """Saves the seconds of converting the same network again."""
-    monkeypatch.setattr("edgetpu.export.quantize", lambda *_: lite.content)
+    monkeypatch.setattr(
+        "edgetpu.export.quantize", lambda *_, **__: lite.content
+    )
     monkeypatch.setattr("edgetpu.verify.layer_errors", lambda *_, **__: ())
