@@ -177,6 +177,22 @@ SECTIONS = {
         "Fresh weights included.",
         "python -m benchmarks.build_time",
     ),
+    "litert_latency": Section(
+        "An image on a CPU, by LiteRT",
+        "EfficientNet-EdgeTPU-S as `python main.py export` writes it, and "
+        "keras.applications' MobileNetV2 as TensorFlow's guide converts it; "
+        "batch 1, 1001 classes, fresh weights, each file in a process of its "
+        "own that has LiteRT with its defaults (XNNPACK) and nothing else. "
+        "latency_ms is what one waits, cpu_ms what all threads together use, "
+        "which does not count what others take of the machine. Aimed at: int8 "
+        "at least twice as fast as float on one thread. What int8 gains here "
+        "is the processor's: XNNPACK has kernels that multiply and add four "
+        "bytes in one instruction where there is AVX512-VNNI or AVX-VNNI. "
+        "float16 and dynamic_range save space rather than time: their weights "
+        "are made float32 when the file is loaded, or the layer's input int8 "
+        "each time.",
+        "python -m benchmarks.litert_latency",
+    ),
     "fine_tuning": Section(
         "Fine-tuning against training from scratch",
         "Top-1 on five classes of CIFAR-10, by a network that learnt the other "

@@ -21,6 +21,7 @@ DOCUMENTS = [
     ROOT / "docs/prepare.md",
     ROOT / "docs/input.md",
     ROOT / "docs/coral.md",
+    ROOT / "docs/export.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "main.py",
     ROOT / "edgetpu" / "__main__.py",

@@ -161,6 +161,33 @@ def test_a_training_and_its_evaluation(
 
 
 @pytest.mark.slow
+def test_an_export_in_all_formats(gcs: LocalGcs, checkpoint: Path) -> None:
+    address = "gs://bucket/exported"
+    formats = "keras,float,float16,dynamic_range,saved_model"
+    export = f"export --model_dir={address} --formats={formats} --json"
+    done = run(
+        gcs,
+        f"import --model=tiny --model_dir={address} "
+        f"--checkpoint=gs://bucket/{SOURCES[0]}",
+        # The second one takes the place of the first.
+        export,
+        export,
+    )
+    names = gcs.list(f"{address}/export")
+    assert not leftovers(gcs, address)
+    assert "tiny_saved_model/saved_model.pb" in names
+    assert "tiny_saved_model/assets/labels.txt" in names
+    for word in ("float", "float16", "dynamic_range"):
+        assert f"tiny_{word}.tflite" in names
+    files = json.loads(done.stdout[done.stdout.rindex('{\n  "files"') :])
+    prefix = f"{address}/export/"
+    found = {path.removeprefix(prefix): n for path, n in files["files"].items()}
+    for name, size in found.items():
+        assert len(gcs.read(prefix + name)) == size
+    assert {*found} == {name for name in names if name} - {"labels.txt"}
+
+
+@pytest.mark.slow
 def test_prepared_data_is_that_of_local_files(
     gcs: LocalGcs, tmp_path: Path
 ) -> None:

@@ -313,6 +313,42 @@ def test_export_to_another_folder(run, tmp_path, capsys):
     assert ours == (run / "export" / "tiny_int8.tflite").read_bytes()
 
 
+def test_export_in_other_formats(run, tmp_path, capsys):
+    command = ["export", f"--model_dir={run}", f"--out={tmp_path}"]
+    formats = "--formats=float,saved_model"
+    assert main.main([*command, formats, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    names = [
+        "tiny_float.tflite",
+        "tiny_saved_model/assets/labels.txt",
+        "tiny_saved_model/fingerprint.pb",
+        "tiny_saved_model/saved_model.pb",
+        "tiny_saved_model/variables/variables.data-00000-of-00001",
+        "tiny_saved_model/variables/variables.index",
+    ]
+    # Neither calibration nor the compiler has anything to say.
+    assert facts == {
+        "files": {
+            str(tmp_path / name): (tmp_path / name).stat().st_size
+            for name in names
+        }
+    }
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "labels.txt",
+        "tiny_float.tflite",
+        "tiny_saved_model",
+    }
+    assert main.main([*command, "--set=export.formats=keras"]) == 0
+    shown = capsys.readouterr().out
+    assert str(tmp_path / "tiny.keras") in shown and "int8" not in shown
+    assert (tmp_path / "tiny_float.tflite").exists()
+    assert main.main([*command, "--formats=keras,tflite"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "export.formats 'tflite'" in line
+    assert main.main(["--formats=keras"]) == 2
+    assert "train has no flag --formats" in capsys.readouterr().err
+
+
 def test_another_model_is_refused(run, records, capsys):
     before = {f: f.read_bytes() for f in run.rglob("*") if f.is_file()}
     command = [*TINY, f"--data_dir={records}", f"--model_dir={run}"]

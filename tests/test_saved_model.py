@@ -32,7 +32,6 @@ assert "efficientnet_tf" not in sys.modules
 print(json.dumps({
     "pixels": scores["scores"].numpy().tolist(),
     "pictures": pictures(encoded=encoded)["scores"].numpy().tolist(),
-    "none": pictures(encoded=tf.zeros([0], tf.string))["scores"].shape[0],
     "labels": open(model.labels.asset_path.numpy()).read(),
     "dtype": pixels.structured_input_signature[1]["images"].dtype.name,
 }))
@@ -65,7 +64,9 @@ def test_a_fresh_process_gets_the_scores_of_keras(
     images = random.integers(0, 256, (3, 32, 32, 3)).astype(np.float32)
     np.save(tmp_path / "images.npy", images)
     # Of the network's size and no crop but pad32's: 64 -> the middle 32.
-    picture = random.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    # Smooth, so that no JPEG decoder is far from another.
+    y, x = np.mgrid[:64, :64]
+    picture = np.stack([3 * x, 4 * y, 2 * x + y], -1).astype(np.uint8)
     png, jpeg = tmp_path / "a.png", tmp_path / "b.jpg"
     Image.fromarray(picture).save(png)
     Image.fromarray(picture).save(jpeg, quality=95, subsampling=0)
@@ -91,12 +92,12 @@ def test_a_fresh_process_gets_the_scores_of_keras(
     with Image.open(io.BytesIO(jpeg.read_bytes())) as image:
         middle = np.asarray(image)[16:48, 16:48].astype(np.float64)
     by_png, by_jpeg = np.array(found["pictures"])
-    np.testing.assert_allclose(by_jpeg, scores(middle[None])[0], atol=1e-3)
+    np.testing.assert_allclose(by_jpeg, scores(middle[None])[0], atol=5e-3)
     # The PNG becomes a JPEG of quality 100 first.
     exact = scores(picture[None, 16:48, 16:48].astype(np.float64))[0]
-    np.testing.assert_allclose(by_png, exact, atol=2e-2)
+    np.testing.assert_allclose(by_png, exact, atol=5e-3)
     assert found["labels"].splitlines() == list(trained.labels)
-    assert (found["dtype"], found["none"]) == ("float32", 0)
+    assert found["dtype"] == "float32"
 
 
 def test_what_is_no_picture_fails(saved: Path) -> None:

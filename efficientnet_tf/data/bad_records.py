@@ -182,7 +182,8 @@ def _reason(
         frame = next(islice(read_frames(file), record, None), None)
         return "damaged record" if frame else "missing record"
     try:
-        encoded, label = parser(dataset)(*raw)
+        # As the pipeline runs it: what is Python in it raises `OpError` there.
+        encoded, label = tf.function(parser(dataset))(*raw)
     # The message may hold bytes of the record, which are no text.
     except (tf.errors.OpError, UnicodeDecodeError):
         return "no picture" if dataset.kind == "folder" else "no example"

@@ -143,6 +143,7 @@ def test_every_peer_has_a_worker() -> None:
             ["--tasks=randaugment", "--images=20", "--batch=10"],
         ),
         ("pointwise", []),
+        ("litert_latency", ["--pixels=32", "--calls=1", "--threads=1,2"]),
         ("memory", ["efficientnet-lite0", "--pixels=32", "--batch=8"]),
         ("trace_time", ["--models=efficientnet-b0"]),
     ],

@@ -45,6 +45,7 @@ def quantise(keras_file, lite, tmp_path, monkeypatch, capsys):
             return lite.content
 
         monkeypatch.setattr(module, "quantize", quantize)
+        capsys.readouterr()
         code = command_line.main(
             [
                 "quantize",

@@ -1,3 +1,4 @@
+import json
 from dataclasses import FrozenInstanceError
 
 import pytest
@@ -7,6 +8,7 @@ from efficientnet_tf.errors import InputError
 from efficientnet_tf.training.config import (
     Config,
     DataConfig,
+    ExportConfig,
     ModelConfig,
     TrainConfig,
     conflicts,
@@ -14,6 +16,7 @@ from efficientnet_tf.training.config import (
 )
 from efficientnet_tf.training.config_files import (
     from_dict,
+    from_json,
     load_config,
     override,
     to_dict,
@@ -160,6 +163,23 @@ def test_the_data_section_says_how_the_network_takes_pixels():
 def test_configs_are_frozen():
     with pytest.raises(FrozenInstanceError):
         Config().train.batch = 3
+
+
+def test_words_of_a_tuple():
+    config = override(Config(), ["export.formats=float,saved_model"])
+    assert config.export.formats == ("float", "saved_model")
+    text = json.dumps({"config": to_dict(config)})
+    assert from_json(text, "config.json") == config
+    for setting, says in (
+        ("keras,flaot", "'flaot': did you mean float"),
+        ("", "export.formats ''"),
+        ("int8,int8", "'int8,int8' must name one or more of keras, int8, .*"),
+    ):
+        with pytest.raises(InputError, match=says):
+            override(Config(), [f"export.formats={setting}"])
+    for value in ("keras", ["keras"], ("keras", 8), ()):
+        with pytest.raises(InputError, match="export.formats"):
+            ExportConfig(formats=value)
 
 
 def test_json_round_trip():
