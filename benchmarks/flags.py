@@ -50,7 +50,9 @@ def add_flags(
 def command_line(module: str) -> str:
     """The present command, as one would give it again."""
     words = [
-        word for word in sys.argv[1:] if not word.startswith(("--save", "--js"))
+        word
+        for word in sys.argv[1:]
+        if not word.startswith(("--save", "--js", "--files"))
     ]
     return shlex.join(["python", "-m", f"benchmarks.{module}", *words])
 

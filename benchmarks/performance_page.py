@@ -185,12 +185,12 @@ SECTIONS = {
         "own that has LiteRT with its defaults (XNNPACK) and nothing else. "
         "latency_ms is what one waits, cpu_ms what all threads together use, "
         "which does not count what others take of the machine. Aimed at: int8 "
-        "at least twice as fast as float on one thread. What int8 gains here "
-        "is the processor's: XNNPACK has kernels that multiply and add four "
-        "bytes in one instruction where there is AVX512-VNNI or AVX-VNNI. "
-        "float16 and dynamic_range save space rather than time: their weights "
-        "are made float32 when the file is loaded, or the layer's input int8 "
-        "each time.",
+        "at least twice as fast as float on one thread. On this processor most "
+        "of int8's time is in XNNPACK's kernels for AVX512-VNNI, which "
+        "multiplies four bytes and adds them up in one instruction (`perf "
+        "record`: xnn_qs8_qc8w_igemm and gemm, avx512vnni_prfm). float16 and "
+        "dynamic_range save space first: weights of the former become float32 "
+        "as the file is loaded, and inputs of the latter int8 each time.",
         "python -m benchmarks.litert_latency",
     ),
     "fine_tuning": Section(
