@@ -24,7 +24,7 @@ from edgetpu.verify import Verification, verify
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError, RunError
-from efficientnet_tf.files import make_folder, replacing, write_text
+from efficientnet_tf.files import make_folder, write_bytes, write_text
 from efficientnet_tf.training.trained import TrainedModel
 
 REPORT, PAGE = "export.json", "report.html"
@@ -154,11 +154,7 @@ class _Files:
         return os.path.join(self.folder, name)
 
     def write(self, name: str, content: bytes) -> None:
-        with (
-            replacing(self.path(name)) as temporary,
-            tf.io.gfile.GFile(temporary, "wb") as file,
-        ):
-            file.write(content)
+        write_bytes(self.path(name), content)
 
     def remove_compiled(self) -> None:
         """An earlier export's file must not stand beside a newer one's."""
