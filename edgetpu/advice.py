@@ -7,9 +7,13 @@ from collections.abc import Collection, Iterator
 from edgetpu import limits, rules
 from edgetpu.failures import dynamic_batch
 from edgetpu.graph import Graph, Operator
-from edgetpu.latency import MS_PER_MEGABYTE
-from edgetpu.memory import CACHE_BYTES, SMALLEST_CACHE_BYTES, Memory
 from edgetpu.versions import NEWEST_VERSIONS, VERSIONS_OF_2_6
+from efficientnet_tf.networks.edgetpu_latency import MS_PER_MEGABYTE
+from efficientnet_tf.networks.edgetpu_memory import (
+    CACHE_BYTES,
+    SMALLEST_CACHE_BYTES,
+    Memory,
+)
 
 
 def advice(

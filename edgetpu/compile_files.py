@@ -21,9 +21,9 @@ from edgetpu.compiler_options import CompilerOptions
 from edgetpu.find_compiler import Compiler, CompilerMissing, how_to_compile
 from edgetpu.forecast import Forecast, forecast
 from edgetpu.known_failures import Failure
-from edgetpu.memory import CACHE_BYTES
 from edgetpu.reader import open_model, read_content
 from efficientnet_tf.errors import InputError, RunError
+from efficientnet_tf.networks.edgetpu_memory import CACHE_BYTES
 
 _NEWEST_COMPILER = "16."
 

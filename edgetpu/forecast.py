@@ -13,10 +13,11 @@ from edgetpu.failures import failures
 from edgetpu.graph import EDGE_TPU_OPERATOR, Graph, Model, Operator
 from edgetpu.known_failures import Failure
 from edgetpu.latency import Latency, latency
-from edgetpu.memory import Memory, memory, parameter_bytes
+from edgetpu.memory import parameter_bytes
 from edgetpu.partition import Part, parts
 from edgetpu.work import work
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.networks.edgetpu_memory import Memory, memory
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,7 @@
-"""How long a model would take on an Edge TPU: an estimate.
+"""How long the operators of a file would take on an Edge TPU: an estimate.
 
-Five rates, of a USB Accelerator at a desktop's USB 3.0, that suit what Google
-published for ten networks (coral.ai/docs/edgetpu/benchmarks): what a run
-costs at all, multiplications of convolutions with channels in whole blocks,
-multiplications of depthwise ones, which leave most of the chip idle, values
-that other operators move, and bytes that go over USB. `latency_fit.py` finds
-the rates and how far they are off; docs/coral.md has the table.
+`efficientnet_tf.networks.edgetpu_latency` has the rates, what they stand on,
+and the same for a network that is a table.
 """
 
 from __future__ import annotations
@@ -14,26 +10,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from edgetpu.graph import Graph, Operator
-from edgetpu.memory import Memory
-from edgetpu.work import Work, work
-
-# By docs/coral_latency.csv; a test holds them against it.
-RUN_MS = 0.952
-MS_PER_GIGA_MAC = 0.540
-MS_PER_MEGA_DEPTHWISE_MAC = 0.0484
-MS_PER_MEGA_VALUE = 0.224
-MS_PER_MEGABYTE = 2.000
-
-# Each of the ten foretold by rates from the other nine.
-MEAN_ERROR = 0.109
-WORST_ERROR = 0.381
-
-BASIS = (
-    "the part on the Edge TPU only, of a USB Accelerator at USB 3.0, by rates "
-    "that suit ten networks of coral.ai/docs/edgetpu/benchmarks; each of "
-    f"them foretold from the others was off by {MEAN_ERROR:.0%} on average, "
-    f"{WORST_ERROR:.0%} at worst"
+from edgetpu.work import work
+from efficientnet_tf.networks.edgetpu_latency import (
+    BASIS,
+    MS_PER_MEGABYTE,
+    RUN_MS,
+    operator_ms,
 )
+from efficientnet_tf.networks.edgetpu_memory import Memory
 
 
 @dataclass(frozen=True)
@@ -74,19 +58,6 @@ def latency(
     moved = sizes.streamed_bytes + _crossing(graph, mapped)
     total = parts * RUN_MS + sum(each.values()) + moved / 1e6 * MS_PER_MEGABYTE
     return Latency(total, each)
-
-
-def operator_ms(done: Work) -> float:
-    """Estimates how long an operator takes on the chip.
-
-    Args:
-        done: What it does; see `edgetpu.work.work`.
-    """
-    if done.kind == "depthwise":
-        return done.macs / 1e6 * MS_PER_MEGA_DEPTHWISE_MAC
-    if done.kind == "other":
-        return done.values / 1e6 * MS_PER_MEGA_VALUE
-    return done.filled_macs / 1e9 * MS_PER_GIGA_MAC
 
 
 def _crossing(graph: Graph, mapped: Collection[int]) -> int:

@@ -1,4 +1,4 @@
-"""Finds the rates of `latency.py` in published figures.
+"""Finds the rates of `edgetpu_latency.py` in published figures.
 
     python -m edgetpu.latency_fit docs/coral_latency.csv
 
@@ -21,9 +21,10 @@ import numpy as np
 
 from edgetpu.blueprint import Drawing, blueprint
 from edgetpu.graph import Graph
-from edgetpu.memory import memory, parameter_bytes
+from edgetpu.memory import parameter_bytes
 from edgetpu.work import work
 from efficientnet_tf.networks import network
+from efficientnet_tf.networks.edgetpu_memory import memory
 
 # Simonyan and Zisserman 2015, table 1, columns D and E.
 _VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}

@@ -7,14 +7,11 @@ holds: so a float file that was converted for a look tells the same.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 from edgetpu.graph import Graph, Operator
+from efficientnet_tf.networks.edgetpu_latency import Work, WorkKind, filled
 
-Kind = Literal["conv", "depthwise", "dense", "other"]
-
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, WorkKind] = {
     "CONV_2D": "conv",
     "TRANSPOSE_CONV": "conv",
     "DEPTHWISE_CONV_2D": "depthwise",
@@ -24,30 +21,8 @@ _KINDS: dict[str, Kind] = {
 }
 # Which input holds the kernel.
 _KERNEL = 1
-# Channels that the Edge TPU computes side by side.
-_LANES = 64
 # Operators that only say the same values in other words.
 _FREE = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")
-
-
-@dataclass(frozen=True)
-class Work:
-    """What one operator does for one input.
-
-    Attributes:
-        kind: What does most of it.
-        macs: Multiply-adds of weights and values.
-        filled_macs: The same where channels out come in whole blocks, as the
-            Edge TPU computes them; 0 for a depthwise convolution.
-        weights: Numbers in kernels.
-        values: Numbers that go in and come out.
-    """
-
-    kind: Kind
-    macs: int
-    filled_macs: int
-    weights: int
-    values: int
 
 
 def work(operator: Operator, graph: Graph) -> Work:
@@ -67,12 +42,12 @@ def work(operator: Operator, graph: Graph) -> Work:
         return Work(kind, 0, 0, 0, values)
     shapes, places = kernels(operator, graph), _places(operator, graph)
     weights = sum(math.prod(shape) for shape in shapes)
-    filled = sum(
-        math.prod(shape[1:]) * -(-shape[0] // _LANES) * _LANES
+    macs = sum(
+        math.prod(shape[1:]) * filled(shape[0])
         for shape in shapes
         if kind != "depthwise"
     )
-    return Work(kind, weights * places, filled * places, weights, values)
+    return Work(kind, weights * places, macs * places, weights, values)
 
 
 def kernels(operator: Operator, graph: Graph) -> list[tuple[int, ...]]:

@@ -108,7 +108,7 @@ class Totals:
 
 def costs(network: Network) -> tuple[Cost, ...]:
     """The rows of the network's table, from the stem to the head."""
-    pixels = _strided(network.pixels, 2)
+    pixels = strided(network.pixels, 2)
     side = network.stem_kernel
     stem = Convolution(
         3,
@@ -120,12 +120,12 @@ def costs(network: Network) -> tuple[Cost, ...]:
     )
     kind = f"conv {side}x{side}"
     if network.stem_pool:
-        pixels = _strided(pixels, 2)
+        pixels = strided(pixels, 2)
         kind += ", max pool"
     rows = [_cost("stem", None, kind, pixels, network.stem, [stem])]
     for block in network.blocks:
-        parts = list(_PARTS[block.kind](block, pixels))
-        pixels = _strided(pixels, 2 if block.halves else 1)
+        parts = list(convolutions(block, pixels))
+        pixels = strided(pixels, 2 if block.halves else 1)
         kind = f"{block.kind} {block.kernel}x{block.kernel}"
         if block.experts:
             kind += f", {block.experts} experts"
@@ -165,9 +165,14 @@ def _head(network: Network, pixels: int) -> Cost:
     return _cost("head", None, kind, 1, channels, parts)
 
 
-def _strided(pixels: int, stride: int) -> int:
+def strided(pixels: int, stride: int) -> int:
     """Side after a SAME convolution."""
     return -(-pixels // stride)
+
+
+def convolutions(block: Block, pixels: int) -> Iterator[Convolution]:
+    """What a block computes on an input of the given side, in order."""
+    return _PARTS[block.kind](block, pixels)
 
 
 def _inverted(block: Block, pixels: int) -> Iterator[Convolution]:
@@ -176,10 +181,10 @@ def _inverted(block: Block, pixels: int) -> Iterator[Convolution]:
     if experts:
         yield Convolution(inputs, experts, bias=True)
     if block.space_to_depth:
-        pixels = _strided(pixels, 2)
+        pixels = strided(pixels, 2)
         yield Convolution(inputs, 4 * inputs, 2, pixels, batch_norm=True)
         inputs *= 4
-    after = _strided(pixels, block.stride)
+    after = strided(pixels, block.stride)
     if block.kind == "fused":
         outputs = block.expanded if block.expands else block.outputs
         yield Convolution(inputs, outputs, block.kernel, after, batch_norm=True)
@@ -217,7 +222,7 @@ def _inverted(block: Block, pixels: int) -> Iterator[Convolution]:
 def _bottleneck(block: Block, pixels: int) -> Iterator[Convolution]:
     """What a bottleneck computes."""
     inputs, inner, outputs = block.inputs, block.expanded, block.outputs
-    after = _strided(pixels, block.stride)
+    after = strided(pixels, block.stride)
     narrow = after if block.stride_first else pixels
     shapes = [
         (inputs, inner, 1, narrow),

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from drawn import Drawing, constant, one
 
-from edgetpu import latency, latency_fit
+from edgetpu import latency_fit
 from edgetpu.blueprint import Drawing as Blueprint
 from edgetpu.blueprint import blueprint
 from edgetpu.forecast import forecast
 from edgetpu.graph import Graph, Model
-from edgetpu.memory import CACHE_BYTES, memory, parameter_bytes
+from edgetpu.latency import latency as operators_latency
+from edgetpu.memory import parameter_bytes
 from edgetpu.work import work
-from efficientnet_tf.networks import network
+from efficientnet_tf.networks import edgetpu_latency as latency
+from efficientnet_tf.networks import network, variants
+from efficientnet_tf.networks.edgetpu_memory import CACHE_BYTES, memory
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -174,3 +177,35 @@ def test_time_is_what_operators_and_usb_take():
     # 0.2 M values move on the chip, 0.1 MB go in and 0.1 MB out to the CPU.
     assert found.operators == {0: pytest.approx(0.2 * 0.224)}
     assert found.milliseconds == pytest.approx(0.952 + 0.0448 + 0.2 * 2.0)
+
+
+# Two walks, by different people's names for things: the operators of the file
+# that would be, and the blocks of the table.
+@pytest.mark.parametrize(
+    "name", [name for name in variants() if "condconv" not in name]
+)
+def test_the_closed_form_is_the_sum_of_the_operators(name):
+    resolved = network(name)
+    graph = blueprint(resolved).main
+    sizes = memory(
+        sum(parameter_bytes(each, graph) for each in graph.operators)
+    )
+    summed = operators_latency(graph, range(len(graph.operators)), sizes)
+    assert latency.milliseconds(resolved) == pytest.approx(
+        summed.milliseconds, rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("pixels", [32, 75])
+def test_the_closed_form_of_small_images_and_moved_strides(pixels):
+    resolved = network(
+        "efficientnet-edgetpu-S", pixels=pixels, fused_stride="project"
+    )
+    graph = blueprint(resolved).main
+    sizes = memory(
+        sum(parameter_bytes(each, graph) for each in graph.operators)
+    )
+    summed = operators_latency(graph, range(len(graph.operators)), sizes)
+    assert latency.milliseconds(resolved) == pytest.approx(
+        summed.milliseconds, rel=1e-12
+    )
