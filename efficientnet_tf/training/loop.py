@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -42,6 +42,8 @@ from efficientnet_tf.training.strategy import (
     policy,
 )
 
+Watch = Callable[[int, int, float], None]
+
 _ANOTHER_HOST = Stop("another host stops", TEMPORARY)
 
 
@@ -51,6 +53,7 @@ def train(
     *,
     strategy: tf.distribute.Strategy | None = None,
     profile_steps: ProfileSteps | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Trains a network, or goes on where a run of the same config stopped.
 
@@ -63,6 +66,8 @@ def train(
             folder under `runs/`, named by model and data.
         strategy: The devices; None for all GPUs, else the CPU.
         profile_steps: Steps to trace for TensorBoard's profiler.
+        watch: Is told of every evaluation: the step, the last step of the
+            training, and the top-1. What it raises ends the training.
 
     Returns:
         The final figures, as in `result.json`: `top1` and `top5` are those of
@@ -94,7 +99,7 @@ def train(
             finished = run.model_dir.result()
             if finished:
                 return {**finished, "model_dir": run.model_dir.path}
-            training = _Training(run, strategy, lease, stops)
+            training = _Training(run, strategy, lease, stops, watch)
             # What is being saved is finished before others are let in.
             with closing(training), closing(profile):
                 training.resume()
@@ -148,7 +153,9 @@ class _Training:
         strategy: tf.distribute.Strategy,
         lease: Lease,
         stops: Stops,
+        watch: Watch | None = None,
     ):
+        self._watch = watch
         self._run = run
         # What is read; what is said of it names the files that it came from.
         self._read = replace(run, dataset=_kept(run))
@@ -343,6 +350,8 @@ class _Training:
         if self._plan.saves(step):
             with device_errors(f"saving step {step}"):
                 self._save()
+        if self._watch and self._scores and self._scored == step:
+            self._watch(step, self._plan.steps, self._scores.top1)
 
     def _save(self) -> None:
         self._lease.check()

@@ -1,0 +1,1 @@
+"""Where networks come from: architecture search and compound scaling."""
