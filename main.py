@@ -15,6 +15,7 @@ usage: python main.py [VERB] [FLAGS]
   serve-data        prepare images for trainings on other machines
   describe          print a network as a table, or all networks
   rehearse          what a TPU would make of a training, without a TPU
+  search            find a network by accuracy and cost (MNAS)
 
 For example:
 
@@ -368,6 +369,49 @@ def rehearse(given: flags.FlagValues) -> None:
     _show(given, {**shown.to_dict(), **facts}, *tables.pages(shown, tried))
 
 
+def search(given: flags.FlagValues) -> None:
+    """Looks for a network in a space of them."""
+    from efficientnet_tf.search.settings import settings_from
+
+    if not given.out:
+        raise InputError("search: --out=FOLDER is missing")
+    joins = given.resume or given.best
+    told = [name for name in SEARCH if given[name].present]
+    if joins and set(told) - {"trials"}:
+        raise InputError(
+            f"--{told[0]} was decided when the search began; leave it out "
+            "with --resume and --best"
+        )
+    settings = settings_from({name: given[name].value for name in told})
+    config = None if joins else _config(given)
+    if config:
+        command_line.choose_kernels(config.network().pixels)
+
+    from efficientnet_tf.search import outcome, run
+    from efficientnet_tf.training.strategy import make_strategy
+
+    out, storage = given.out, given.storage
+    if given.best:
+        found = run.best(out, storage=storage)
+    elif config is None:
+        found = run.resume(
+            out,
+            storage=storage,
+            data_dir=given.data_dir,
+            trials=settings.trials if told else None,
+            strategy=make_strategy(given.tpu),
+        )
+    else:
+        found = run.search(
+            settings,
+            config,
+            out,
+            storage=storage,
+            strategy=make_strategy(given.tpu),
+        )
+    _show(given, found, *outcome.tables(found, out))
+
+
 class Verb(NamedTuple):
     """What the first word of a command line stands for."""
 
@@ -375,6 +419,12 @@ class Verb(NamedTuple):
     flags: set[str]
 
 
+# Flags of `search` that are fields of its settings.
+SEARCH = (
+    *("space", "cost", "target", "objective", "exponent", "sampler"),
+    *("population", "trials", "trial_epochs", "proxy", "pruning", "topology"),
+    "seed",
+)
 _RUN = {"model_dir", "set", "json"}
 VERBS = {
     "train": Verb(
@@ -412,6 +462,11 @@ VERBS = {
         rehearse,
         {"model", "config", "set", "json"}
         | {"topology", "batch", "find_batch", "effort"},
+    ),
+    "search": Verb(
+        search,
+        {"data_dir", "config", "set", "tpu", "json"}
+        | {"out", "storage", "resume", "best", *SEARCH},
     ),
 }
 

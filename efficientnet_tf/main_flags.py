@@ -89,7 +89,8 @@ def define_flags() -> flags.FlagValues:
     text(
         "out",
         "prepare, export, evaluate: the folder to write; evaluate without it: "
-        "MODEL_DIR/evaluation/SPLIT. show: the .png, images.png without it.",
+        "MODEL_DIR/evaluation/SPLIT. show: the .png, images.png without it. "
+        "search: a folder for the study, its trials and what it found.",
     )
     text(
         "formats",
@@ -151,7 +152,8 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_integer(
         "seed",
         0,
-        "prepare: decides the order and what is held out.",
+        "prepare: decides the order and what is held out. search: decides what "
+        "the first worker draws.",
         flag_values=given,
     )
     text(
@@ -160,7 +162,8 @@ def define_flags() -> flags.FlagValues:
     )
     text(
         "topology",
-        "rehearse: a TPU's generation and chips, such as v5e:2x4, v4:2x2x1.",
+        "rehearse, search --cost=tpu_cycles: a TPU's generation and chips, "
+        "such as v5e:2x4, v4:2x2x1.",
     )
     flags.DEFINE_integer(
         "batch",
@@ -202,5 +205,63 @@ def define_flags() -> flags.FlagValues:
         "serve-data: the name by which other machines find this one.",
         flag_values=given,
     )
+    _define_search(given)
     text("compiler", "train, export: edgetpu_compiler, if not on the PATH.")
     return given
+
+
+def _define_search(given: flags.FlagValues) -> None:
+    """Flags of `search`; its `Settings` have the defaults."""
+
+    def text(name: str, means: str) -> None:
+        flags.DEFINE_string(name, None, f"search: {means}", flag_values=given)
+
+    def number(name: str, means: str) -> None:
+        flags.DEFINE_float(name, None, f"search: {means}", flag_values=given)
+
+    def count(name: str, means: str) -> None:
+        flags.DEFINE_integer(name, None, f"search: {means}", flag_values=given)
+
+    text("space", "which networks: mnas (default), edgetpu or small.")
+    text(
+        "cost",
+        "what counts besides accuracy: macs (default), parameters, "
+        "activation_memory, edgetpu_ms, tpu_cycles or litert_ms.",
+    )
+    number(
+        "target",
+        "the cost that is aimed at; that of the network which the space lies "
+        "around if not given.",
+    )
+    text(
+        "objective",
+        "soft (default), accuracy * (cost / target) ** exponent; hard, "
+        "accuracy up to the target; pareto, both apart.",
+    )
+    number("exponent", "of the soft objective, -0.07 if not given.")
+    text("sampler", "evolution (default), tpe, nsga2 or random.")
+    count("population", "evolution, nsga2: trials that may be parents; 20.")
+    count("trials", "after how many it ends; 100.")
+    number("trial_epochs", "of the training of a candidate; 5.")
+    text(
+        "proxy",
+        "what stands for that training: none (default); short, a quarter of "
+        "it; synflow, a figure of the untrained network.",
+    )
+    text(
+        "pruning",
+        "median (default) ends a training that is below the median of the "
+        "others at the same step; off.",
+    )
+    flags.DEFINE_string(
+        "storage",
+        "",
+        "search: URL of a database, such as postgresql://USER@HOST/NAME; "
+        "empty for a SQLite file in --out.",
+        flag_values=given,
+    )
+    for name, means in (
+        ("resume", "go on with the search in --out or --storage, or help it."),
+        ("best", "only say what the search has found so far."),
+    ):
+        flags.DEFINE_bool(name, False, f"search: {means}", flag_values=given)

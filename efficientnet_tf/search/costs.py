@@ -112,9 +112,7 @@ COSTS: dict[CostName, Cost] = {
     "activation_memory": Cost(
         "bytes that layers give for an image in float32", _activation_memory
     ),
-    "edgetpu_ms": Cost(
-        "milliseconds on an Edge TPU, estimated", _edgetpu_ms
-    ),
+    "edgetpu_ms": Cost("milliseconds on an Edge TPU, estimated", _edgetpu_ms),
     "tpu_cycles": Cost(
         "cycles of a training step for an image, the compiler's estimate",
         _tpu_cycles,

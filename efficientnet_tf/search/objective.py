@@ -51,7 +51,9 @@ def front(points: list[tuple[float, float]]) -> list[int]:
     Returns:
         In the order of rising cost; of equal points the first.
     """
-    order = sorted(range(len(points)), key=lambda i: (points[i][1], -points[i][0]))
+    order = sorted(
+        range(len(points)), key=lambda i: (points[i][1], -points[i][0])
+    )
     kept: list[int] = []
     for place in order:
         if not kept or points[place][0] > points[kept[-1]][0]:

@@ -89,7 +89,9 @@ class Settings:
 
 
 def settings_from(values: dict[str, Any]) -> Settings:
-    """The inverse of `dataclasses.asdict`, for what a study keeps.
+    """Settings of some fields by name, the others as they are by default.
+
+    For what a command line says, and for what a study keeps.
 
     Raises:
         InputError: A field is unknown: another version wrote it.

@@ -20,6 +20,7 @@ from optuna.samplers import (
     TPESampler,
 )
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -114,9 +115,9 @@ def create(
     Raises:
         InputError: The storage holds one.
     """
-    directions = ["maximize"]
+    directions = [StudyDirection.MAXIMIZE]
     if settings.objective == "pareto":
-        directions = ["maximize", "minimize"]
+        directions.append(StudyDirection.MINIMIZE)
     try:
         study = optuna.create_study(
             storage=storage,
@@ -167,11 +168,7 @@ def sampler(settings: Settings, seed: int) -> BaseSampler:
 def reported(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that have ended for good: those of dead workers are retried."""
     trials = study.get_trials(deepcopy=False)
-    again = {
-        number
-        for trial in trials
-        for number in retry_history(trial)
-    }
+    again = {number for trial in trials for number in retry_history(trial)}
     return [
         trial
         for trial in trials

@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import keras
 import optuna
@@ -25,6 +26,7 @@ from efficientnet_tf.search.space import (
     choose,
     fingerprint,
 )
+from efficientnet_tf.search.study import retry_history
 from efficientnet_tf.search.synflow import synflow
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.loop import Watch, train
@@ -66,12 +68,11 @@ class Trials:
         space = SPACES[self.settings.space]
 
         def pick(name: str, options: Sequence[Choice]) -> Choice:
-            chosen: Choice = trial.suggest_categorical(name, list(options))
-            return chosen
+            return cast(Choice, trial.suggest_categorical(name, options))
 
         config, network = self.prepared(
             NamedVariant(
-                f"{self.settings.space}-{trial.number}",
+                f"{self.settings.space}-{first_number(trial)}",
                 candidate(space, choose(space, pick)),
             )
         )
@@ -83,7 +84,9 @@ class Trials:
                 trial.set_user_attr(name, known.user_attrs[name])
             if known.state == TrialState.PRUNED:
                 raise optuna.TrialPruned(f"as trial {known.number}")
-            return self._values(*(known.user_attrs[n] for n in ("score", "cost")))
+            return self._values(
+                *(known.user_attrs[n] for n in ("score", "cost"))
+            )
         began = time.monotonic()
         cost = price(self.settings, config, network)
         trial.set_user_attr("cost", cost)
@@ -108,11 +111,8 @@ class Trials:
             if step < last and trial.should_prune():
                 raise optuna.TrialPruned(f"below the median at step {step}")
 
-        number = next(
-            iter(trial.system_attrs.get("retry_history", [])), trial.number
-        )
         # A retry goes on where the dead worker's training was saved.
-        place = ModelDir(self.folder).join(f"{number}")
+        place = ModelDir(self.folder).join(f"{first_number(trial)}")
         try:
             return _SCORES[self.settings.proxy](
                 config, network, place, self.strategy, watch
@@ -156,9 +156,13 @@ class Trials:
         return reward(score, cost, self.target, self.settings.exponent)
 
 
-def prepared(
-    config: Config, named: NamedVariant, settings: Settings
-) -> Config:
+def first_number(trial: optuna.Trial) -> int:
+    """Of a trial; of a retry that of the first of those that were stopped."""
+    frozen = trial.study.get_trials(deepcopy=False)[trial.number]
+    return next(iter(retry_history(frozen)), trial.number)
+
+
+def prepared(config: Config, named: NamedVariant, settings: Settings) -> Config:
     """How a candidate is trained."""
     epochs = settings.trial_epochs
     if settings.proxy == "short":
