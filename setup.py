@@ -62,8 +62,16 @@ TPU = [
 PREPARE = [*CPU, *TFDS, "apache-beam[gcp]>=2.70,<3"]
 # The compiler that TensorFlow 2.20's TPU wheel runs on, and what leads to it.
 REHEARSE = [*CPU, "jax==0.7.1", "libtpu==0.0.21"]
+# Trials of an architecture search, on any database of SQLAlchemy's.
+SEARCH = [
+    *CPU,
+    "optuna>=5,<6",
+    "optuna-dashboard>=0.21,<1",
+    "psycopg[binary]>=3.2,<4",
+]
 TEST = [
     *REHEARSE,
+    *SEARCH,
     *TFDS,
     "pytest>=8,<10",
     "pytest-xdist>=3.6,<4",
@@ -110,6 +118,7 @@ setup(
         "tfds": TFDS,
         "prepare": PREPARE,
         "rehearse": REHEARSE,
+        "search": SEARCH,
         "test": TEST,
         "dev": DEV,
         "bench": BENCH,

@@ -14,7 +14,11 @@ from efficientnet_tf.errors import InputError, RunError, Stopped, near
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 
 # What the base install leaves out: see setup.py.
-_IN_EXTRAS = {"ai_edge_litert", "keras", "sklearn", "tensorflow"}
+_CPU = "'.[cpu]' (or gpu, or tpu)"
+_EXTRAS = {
+    **dict.fromkeys(("ai_edge_litert", "keras", "sklearn", "tensorflow"), _CPU),
+    "optuna": "'.[search]'",
+}
 
 
 # Side of the smallest images that oneDNN trains faster on than TensorFlow's own
@@ -49,11 +53,11 @@ def run(program: str, work: Callable[[], None]) -> int:
         print(f"{program}: {_shown(stopped)}", file=sys.stderr)
         return stopped.exit_code
     except ModuleNotFoundError as error:
-        if error.name not in _IN_EXTRAS:
+        if error.name not in _EXTRAS:
             raise
         print(
             f"{program}: {error.name} is not installed; in a fresh "
-            "environment: pip install -e '.[cpu]' (or gpu, or tpu)",
+            f"environment: pip install -e {_EXTRAS[error.name]}",
             file=sys.stderr,
         )
         return 1

@@ -22,6 +22,7 @@ DOCUMENTS = [
     ROOT / "docs/input.md",
     ROOT / "docs/coral.md",
     ROOT / "docs/export.md",
+    ROOT / "docs/search.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "main.py",
     ROOT / "edgetpu" / "__main__.py",

@@ -19,7 +19,7 @@ import efficientnet_tf
 ROOT = Path(__file__).parents[1]
 EXTRAS = (
     *("cpu", "gpu", "tpu", "edge", "tfds", "prepare"),
-    *("rehearse", "test", "dev", "bench"),
+    *("rehearse", "search", "test", "dev", "bench"),
 )
 # They own the same files: two in one environment break each other.
 TENSORFLOWS = {"tensorflow", "tensorflow-cpu", "tensorflow-tpu", "tf-nightly"}

@@ -119,15 +119,26 @@ def compare(short: str, longer: str) -> dict[str, Any]:
         "short_epochs": settings.trial_epochs * SHORT,
         "networks": rows,
     }
-    for name, measure in (("spearman", spearmanr), ("kendall", kendalltau)):
-        result[name] = {
-            proxy: float(measure([row[proxy] for row in rows], truth).statistic)
-            for proxy in PROXIES
-        }
+    pairs = {
+        proxy: rank_correlations([row[proxy] for row in rows], truth)
+        for proxy in PROXIES
+    }
+    for place, name in enumerate(("spearman", "kendall")):
+        result[name] = {proxy: pair[place] for proxy, pair in pairs.items()}
     write_text(
         ModelDir(longer).join(REPORT), json.dumps(result, indent=1) + "\n"
     )
     return result
+
+
+def rank_correlations(
+    told: Sequence[float], truth: Sequence[float]
+) -> tuple[float, float]:
+    """Spearman's coefficient and Kendall's, both from -1 to 1."""
+    return (
+        float(spearmanr(told, truth).statistic),
+        float(kendalltau(told, truth).statistic),
+    )
 
 
 def correlations_table(result: dict[str, Any]) -> Table:

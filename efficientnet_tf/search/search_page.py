@@ -57,49 +57,42 @@ def with_tables(text: str, folder: Path) -> str:
 
 
 def searches(folder: Path) -> dict[str, dict[str, Any]]:
-    """The saved searches by name."""
-    return {
+    """The saved searches by name, each up to as many ended trials."""
+    found = {
         name: json.loads((folder / f"{name}.json").read_text("utf-8"))
         for name in SEARCHES
+    }
+    count = min(len(each["trials"]) for each in found.values())
+    return {name: first(each, count) for name, each in found.items()}
+
+
+def first(found: dict[str, Any], count: int) -> dict[str, Any]:
+    """A search as it was after so many ended trials."""
+    rows = sorted(found["trials"], key=lambda row: row["ended"])[:count]
+    good = [row for row in rows if row["state"] == "complete"]
+    return {
+        **found,
+        "trials": rows,
+        "best": max(good, key=lambda row: row["reward"])["number"],
+        "failed": sum(row["state"] == "fail" for row in rows),
+        "reused": sum(row["same_as"] is not None for row in rows),
+        "retried": sum(bool(row["retry_of"]) for row in rows),
     }
 
 
 def searches_table(folder: Path) -> str:
-    """A row for each search, and what the difference is worth."""
-    found = searches(folder)
-    header = ("", *SEARCHES)
+    """A row for each figure, a column for each search."""
+    found = searches(folder).values()
     rows = [
-        ("trials that ended", *(f"{len(f['trials'])}" for f in found.values())),
-        *(
-            (words, *(f"{f[key]}" for f in found.values()))
-            for words, key in (
-                ("of them with the result of an equal network", "reused"),
-                ("of them taken over from a killed worker", "retried"),
-                ("of them failed", "failed"),
-            )
-        ),
-        ("best reward", *(f"{max(_rewards(f)):.4f}" for f in found.values())),
-        ("its top-1", *(_best(f, "score") for f in found.values())),
-        ("its multiply-adds", *(_best(f, "macs") for f in found.values())),
-        (
-            "median reward",
-            *(f"{statistics.median(_rewards(f)):.4f}" for f in found.values()),
-        ),
-        (
-            f"median reward of the last {_LATE}",
-            *(
-                f"{statistics.median(_rewards(f)[-_LATE:]):.4f}"
-                for f in found.values()
-            ),
-        ),
+        (words, *(figure(each) for each in found))
+        for words, figure in _FIGURES.items()
     ]
-    table = _markdown(header, rows)
-    late = [_rewards(found[name])[-_LATE:] for name in SEARCHES]
+    late = [_late(each) for each in found]
     chance = mannwhitneyu(*late, alternative="two-sided").pvalue
-    return table + (
+    return _markdown(("", *SEARCHES), rows) + (
         f"\nThat the last {_LATE} rewards of the two are drawn alike has, by "
-        f"the test of Mann and\nWhitney, a probability of {chance:.2g}. "
-        "It says nothing of another seed.\n"
+        f"the test of Mann and\nWhitney, a probability of {chance:.2g}; "
+        "another seed may say something else.\n"
     )
 
 
@@ -132,9 +125,32 @@ def _rewards(found: dict[str, Any]) -> list[float]:
     return [row["reward"] for row in sorted(rows, key=lambda row: row["ended"])]
 
 
-def _best(found: dict[str, Any], name: str) -> str:
+def _late(found: dict[str, Any]) -> list[float]:
+    return _rewards(found)[-_LATE:]
+
+
+def _best(found: dict[str, Any]) -> dict[str, Any]:
     (row,) = [r for r in found["trials"] if r["number"] == found["best"]]
-    return f"{row[name] / 1e6:.1f} M" if name == "macs" else f"{row[name]:.3f}"
+    return row
+
+
+_FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "trials that ended": lambda found: f"{len(found['trials'])}",
+    "of them with the figures of an equal network": (
+        lambda found: f"{found['reused']}"
+    ),
+    "of them taken over from a killed worker": (
+        lambda found: f"{found['retried']}"
+    ),
+    "of them failed": lambda found: f"{found['failed']}",
+    "best reward": lambda found: f"{max(_rewards(found)):.4f}",
+    "its top-1": lambda found: f"{_best(found)['score']:.3f}",
+    "its multiply-adds": lambda found: f"{_best(found)['macs'] / 1e6:.2f} M",
+    "median reward": lambda found: f"{statistics.median(_rewards(found)):.4f}",
+    f"median reward of the last {_LATE}": (
+        lambda found: f"{statistics.median(_late(found)):.4f}"
+    ),
+}
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

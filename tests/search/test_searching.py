@@ -210,7 +210,8 @@ def test_a_trial_of_a_dead_worker_is_found_and_done_again(
     monkeypatch.setattr(study, "GRACE_SECONDS", 1)
     searched(replace(SETTINGS, trials=2), config, tmp_path)
     opened, _, _ = run.opened(str(tmp_path), "")
-    dead = opened.ask()
+    with pytest.warns(UserWarning, match="supposed to be used with"):
+        dead = opened.ask()
     opened._storage.record_heartbeat(dead._trial_id)
     found = resumed(tmp_path, trials=4)
     states = {t.number: t.state.name for t in opened.get_trials()}
