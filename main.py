@@ -377,11 +377,12 @@ def search(given: flags.FlagValues) -> None:
         raise InputError("search: --out=FOLDER is missing")
     joins = given.resume or given.best
     told = [name for name in SEARCH if given[name].present]
-    if joins and set(told) - {"trials"}:
-        raise InputError(
-            f"--{told[0]} was decided when the search began; leave it out "
-            "with --resume and --best"
-        )
+    for name in (*told, "config", "set") if joins else ():
+        if given[name].present and not (name == "trials" and given.resume):
+            raise InputError(
+                f"--{name} was decided when the search began; leave it out "
+                "with --resume and --best"
+            )
     settings = settings_from({name: given[name].value for name in told})
     config = None if joins else _config(given)
     if config:

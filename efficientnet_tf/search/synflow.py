@@ -8,6 +8,7 @@ conserving synaptic flow", as a figure of a whole network: Abdelfattah et al.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -23,17 +24,19 @@ def synflow(network: Network, seed: int = 0) -> float:
 
     Every weight is replaced by its size, the image is of ones, batch norms are
     left as they begin; then each weight is multiplied by the gradient of the
-    sum of the logits, and all are added. In float64: float32 overflows.
+    sum of the pooled features, and all are added. The classifier is left out:
+    its logits are float32, which overflows. Activations are taken for ReLU,
+    which passes all that is positive: ReLU6 would stop the flow.
 
     Args:
-        network: With classes.
+        network: With classes or without.
         seed: Decides the initial weights.
 
     Raises:
         RunError: It is too deep even for float64.
     """
     keras.utils.set_random_seed(seed)
-    model = build_network(network, dtype="float64")
+    model = build_network(_flowing(network), dtype="float64")
     for weight in model.trainable_variables:
         weight.assign(np.abs(weight.numpy()))
     side = network.pixels
@@ -55,3 +58,11 @@ def synflow(network: Network, seed: int = 0) -> float:
             "use --proxy=short"
         )
     return math.log10(flow)
+
+
+def _flowing(network: Network) -> Network:
+    """The network without a classifier, and with ReLU everywhere."""
+    blocks = tuple(
+        replace(block, activation="relu") for block in network.blocks
+    )
+    return replace(network, classes=0, activation="relu", blocks=blocks)

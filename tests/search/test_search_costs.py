@@ -90,13 +90,13 @@ def test_synflow_by_hand():
     from efficientnet_tf.modeling.build import build_network
 
     keras.utils.set_random_seed(3)
-    model = build_network(TINY, dtype="float64")
+    model = build_network(replace(TINY, classes=0), dtype="float64")
     for weight in model.trainable_variables:
         weight.assign(np.abs(weight.numpy()))
     output = float(model(np.ones((1, 32, 32, 3)), training=False).numpy().sum())
-    # Stem, block, head and classifier; three batch norms.
+    # Stem, block and head; three batch norms.
     assert synflow(TINY, seed=3) == pytest.approx(
-        math.log10(7 * output), abs=1e-9
+        math.log10(6 * output), abs=1e-9
     )
 
 
@@ -105,3 +105,8 @@ def test_synflow_grows_with_depth():
     blocks = (*small.blocks[:2], replace(small.blocks[2], name="2c"))
     deeper = replace(small, blocks=(*blocks, *small.blocks[2:]))
     assert synflow(deeper) > synflow(small)
+
+
+def test_synflow_is_beyond_float32():
+    """B0 at 64 pixels: more than 10 ** 38."""
+    assert synflow(network("efficientnet-b0", pixels=64)) > 38.5

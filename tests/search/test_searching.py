@@ -253,6 +253,8 @@ def test_synflow_trains_nothing(nano, config, tmp_path):
         (["--out=o", "--exponent=0.07"], "must not be above 0"),
         (["--out=o", "--objective=pareto"], "try --sampler=nsga2"),
         (["--out=o", "--resume", "--cost=macs"], "leave it out"),
+        (["--out=o", "--resume", "--set=train.batch=8"], "--set was decided"),
+        (["--out=o", "--best", "--trials=9"], "--trials was decided"),
         (["--out=o", "--resume"], "there is no search in"),
         (["--out=o", "--best"], "there is no search in"),
         (["--out=gs://b/o", "--best"], "name a database"),
