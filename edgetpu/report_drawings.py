@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
-from edgetpu.memory import CACHE_BYTES, Memory
+from efficientnet_tf.networks.edgetpu_memory import CACHE_BYTES, Memory
 
 _CELL, _GAP, _MOST_ROWS = 22, 3, 8
 _LABEL_UNITS = 6.4

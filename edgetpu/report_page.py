@@ -7,10 +7,10 @@ from html import escape
 
 from edgetpu.forecast import Forecast
 from edgetpu.layer_errors import EIGHT_BITS_DB, LayerError
-from edgetpu.memory import CACHE_BYTES, Memory
 from edgetpu.report import ExportReport
 from edgetpu.report_drawings import Cell, memory_bar, network_diagram
 from edgetpu.verify import JudgedImage, Verification
+from efficientnet_tf.networks.edgetpu_memory import CACHE_BYTES, Memory
 from efficientnet_tf.report_html.charts import Series, line_chart
 from efficientnet_tf.report_html.page import (
     commands,

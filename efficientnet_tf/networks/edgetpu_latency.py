@@ -24,7 +24,7 @@ from efficientnet_tf.networks.edgetpu_memory import (
     memory,
 )
 from efficientnet_tf.networks.families import CENTERED
-from efficientnet_tf.networks.stages import Activation
+from efficientnet_tf.networks.stages import Activation, Padding
 
 WorkKind = Literal["conv", "depthwise", "dense", "other"]
 
@@ -48,6 +48,8 @@ BASIS = (
 
 # Channels that the Edge TPU computes side by side.
 _LANES = 64
+# Side of the window that follows some stems.
+_POOL = 3
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def milliseconds(network: Network) -> float:
     """
     parts, values = _operators(network)
     needed = sum(_parameter_bytes(part) for part in parts)
-    ports = 3 * network.pixels**2 + (network.classes or network.head)
+    ports = 3 * network.pixels**2 + (network.classes or network.features)
     moved = memory(needed).streamed_bytes + ports
     return (
         RUN_MS
@@ -109,43 +111,56 @@ def filled(outputs: int) -> int:
 def _operators(network: Network) -> tuple[list[Convolution], int]:
     """Convolutions and dense layers, and the values that all others move."""
     pixels, classes = network.pixels, network.classes
-    scores = classes or network.head
-    parts: list[Convolution] = []
     # Pixels become int8, scores become bytes.
-    values = 2 * 3 * pixels**2 + 2 * scores
+    values = 2 * 3 * pixels**2 + 2 * (classes or network.features)
+    parts: list[Convolution] = []
     if network.normalization != CENTERED:
         parts.append(Convolution(3, 3, 1, pixels, depthwise=True))
+    padding = network.stem_padding
+    values += _padded(padding, network.stem_kernel, 3, pixels)
     pixels = strided(pixels, 2)
-    parts.append(Convolution(3, network.stem, 3, pixels))
-    values += _activated(network.activation, parts[-1])
+    parts.append(Convolution(3, network.stem, network.stem_kernel, pixels))
+    values += _activated(network.activation, parts[-1].activations)
+    if network.stem_pool:
+        values += _padded(padding, _POOL, network.stem, pixels)
+        side = pixels + (2 * (_POOL // 2) if padding == "symmetric" else 0)
+        pixels = strided(pixels, 2)
+        values += network.stem * (side**2 + pixels**2)
     for block in network.blocks:
         inside = list(convolutions(block, pixels))
         values += _block_values(block, inside, pixels)
         parts += inside
         pixels = strided(pixels, 2 if block.halves else 1)
-    head = Convolution(network.blocks[-1].outputs, network.head, 1, pixels)
-    parts.append(head)
-    values += _activated(network.activation, head)
-    values += head.activations + network.head
+    if network.head:
+        inputs = network.blocks[-1].outputs
+        parts.append(Convolution(inputs, network.head, 1, pixels))
+        values += _activated(network.activation, parts[-1].activations)
+    values += (pixels**2 + 1) * network.features
     if classes:
-        parts.append(Convolution(network.head, classes))
+        parts.append(Convolution(network.features, classes))
         values += 2 * classes
     return parts, values
 
 
 def _block_values(block: Block, parts: list[Convolution], pixels: int) -> int:
     """What a block's additions, activations, gates and paddings move."""
-    activated = parts[:-1] if block.projects else parts
+    if block.kind == "bottleneck":
+        return _bottleneck_values(block, parts)
+    # The projection of a separable block has an activation as well.
+    silent = block.projects and block.kind != "separable"
     values = sum(
-        _activated(block.activation, part)
-        for part in activated
+        _activated(block.activation, part.activations)
+        for part in (parts[:-1] if silent else parts)
         # The second convolution of a gate has a sigmoid.
         if part.batch_norm or part.outputs == block.squeeze
     )
     after = strided(pixels, 2 if block.halves else 1)
-    if block.padding == "symmetric":
-        padded = pixels + 2 * (block.kernel // 2)
-        values += (pixels**2 + padded**2) * block.inputs
+    inputs, side = block.expanded, pixels
+    if block.space_to_depth:
+        side = strided(pixels, 2)
+    if block.kind == "fused":
+        inputs = block.inputs * (4 if block.space_to_depth else 1)
+    values += _padded(block.padding, block.kernel, inputs, side)
     if block.squeeze:
         # A mean, a sigmoid, a product.
         values += 3 * after**2 * block.expanded + 4 * block.expanded
@@ -154,12 +169,28 @@ def _block_values(block: Block, parts: list[Convolution], pixels: int) -> int:
     return values
 
 
-def _activated(activation: Activation, part: Convolution) -> int:
-    """What an activation moves that is not a part of the convolution.
+def _bottleneck_values(block: Block, parts: list[Convolution]) -> int:
+    """The same of a bottleneck, whose activation comes after the sum."""
+    first, kernel, last = parts[:3]
+    values = _padded(block.padding, block.kernel, block.expanded, first.pixels)
+    for part in (first, kernel, last):
+        values += _activated(block.activation, part.activations)
+    return values + (3 * last.activations if block.residual else 0)
+
+
+def _padded(padding: Padding, kernel: int, channels: int, pixels: int) -> int:
+    """What an operator moves that puts zeros around a map."""
+    if padding == "same":
+        return 0
+    return channels * (pixels**2 + (pixels + 2 * (kernel // 2)) ** 2)
+
+
+def _activated(activation: Activation, activations: int) -> int:
+    """What an activation moves that is not a part of the operator before it.
 
     Swish is a sigmoid and a product.
     """
-    return 5 * part.activations if activation == "swish" else 0
+    return 5 * activations if activation == "swish" else 0
 
 
 def _work(part: Convolution) -> Work:

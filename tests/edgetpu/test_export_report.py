@@ -12,12 +12,12 @@ import pytest
 from edgetpu.blueprint import blueprint
 from edgetpu.forecast import Forecast, forecast
 from edgetpu.layer_errors import LayerError
-from edgetpu.memory import CACHE_BYTES, Memory
 from edgetpu.report import ExportReport, Port
 from edgetpu.report_drawings import Cell, memory_bar, network_diagram
 from edgetpu.report_page import export_page
 from edgetpu.verify import Comparison, JudgedImage, Verification
 from efficientnet_tf.networks import network
+from efficientnet_tf.networks.edgetpu_memory import CACHE_BYTES, Memory
 
 LABELS = ("tench", "<b>&", "crane")
 _OPEN = {"meta", "img", "rect", "path", "circle", "br"}

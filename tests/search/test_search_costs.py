@@ -33,8 +33,26 @@ BLOCK = Block(
     residual=False,
     drop_path=0.0,
     experts=0,
+    bias=False,
+    stride_first=False,
 )
-TINY = Network("tiny", 32, 10, 8, (BLOCK,), 32, "relu", 0.0, 0.0, IMAGENET)
+TINY = Network(
+    name="tiny",
+    pixels=32,
+    classes=10,
+    stem=8,
+    blocks=(BLOCK,),
+    head=32,
+    activation="relu",
+    dropout=0.0,
+    drop_path=0.0,
+    normalization=IMAGENET,
+    stem_kernel=3,
+    stem_pool=False,
+    stem_padding="same",
+    stem_bias=False,
+    batch_norm_epsilon=1e-3,
+)
 CONFIG = Config(model=ModelConfig(pixels=32), train=TrainConfig(batch=8))
 PRICED = Priced(TINY, CONFIG, "v5e:1x1")
 PLACES = 16 * 16
