@@ -68,6 +68,7 @@ SEARCH = [
     "optuna>=5,<6",
     "optuna-dashboard>=0.21,<1",
     "psycopg[binary]>=3.2,<4",
+    "scipy>=1.13,<2",
 ]
 TEST = [
     *REHEARSE,

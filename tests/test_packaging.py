@@ -95,6 +95,10 @@ def test_the_test_extra_is_enough_for_the_tests(
 ) -> None:
     extras = metadata["extras_require"]
     assert _names(extras["test"]) == _names(extras["rehearse"]) | {
+        "optuna",
+        "optuna-dashboard",
+        "psycopg",
+        "scipy",
         "pytest",
         "pytest-xdist",
         "tensorflow-datasets",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from typing import Any
 
 import optuna
@@ -48,7 +49,7 @@ def outcome(
     kept = front([(row["score"], row["cost"]) for row in good])
     return {
         "settings": dataclasses.asdict(settings),
-        "data": config.data.dir,
+        "data": os.path.basename(config.data.dir.rstrip("/")),
         "pixels": config.model.pixels,
         "train_images": config.data.train_images,
         "best": best and best["number"],

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from efficientnet_tf.search.search_plots import save_front, save_history
 
 SEARCHES = ("random", "evolution")
 PROXIES = "proxies.json"
-# Trials at the end of a search that its sampler has had time to shape.
-_LATE = 20
+_WIDTH = 80
+# A difference that luck makes more often than so is none.
+_LUCK = 0.05
 
 _NAMES = {
     "short": "`short`, a quarter of the training",
@@ -82,22 +84,42 @@ def first(found: dict[str, Any], count: int) -> dict[str, Any]:
 
 def searches_table(folder: Path) -> str:
     """A row for each figure, a column for each search."""
-    found = searches(folder).values()
+    found = tuple(searches(folder).values())
     rows = [
         (words, *(figure(each) for each in found))
         for words, figure in _FIGURES.items()
     ]
-    late = [_late(each) for each in found]
-    chance = mannwhitneyu(*late, alternative="two-sided").pvalue
-    return _markdown(("", *SEARCHES), rows) + (
-        f"\nThat the last {_LATE} rewards of the two are drawn alike has, by "
-        f"the test of Mann and\nWhitney, a probability of {chance:.2g}; "
-        "another seed may say something else.\n"
+    return _markdown(("", *SEARCHES), rows) + "\n" + _verdict(*found)
+
+
+def _verdict(chance: dict[str, Any], evolved: dict[str, Any]) -> str:
+    """What the difference is worth, in words."""
+    ours, theirs = _late(evolved), _late(chance)
+    probability = mannwhitneyu(ours, theirs, alternative="two-sided").pvalue
+    better = statistics.median(ours) > statistics.median(theirs)
+    if probability > _LUCK:
+        says = "Neither beats the other by more than luck explains"
+    elif better:
+        says = "Evolution beats chance in its second half"
+    else:
+        says = "Chance beats evolution in its second half"
+    most = max(_rewards(evolved)) - max(_rewards(chance))
+    text = (
+        f"{says}: that the rewards of both second halves are drawn alike has a "
+        f"probability of {probability:.2g} (Mann and Whitney). The best that "
+        f"evolution found is {abs(most):.4f} {'above' if most > 0 else 'below'}"
+        " the best of chance. One seed of each: another may say something else."
     )
+    return textwrap.fill(text, _WIDTH) + "\n"
 
 
 def proxies_table(folder: Path) -> str:
-    """A row for each proxy."""
+    """A row for each proxy, once there are any figures."""
+    if not (folder / PROXIES).exists():
+        return (
+            "Not measured yet: `python -m efficientnet_tf.search.proxies`, "
+            "whose\nproxies.json belongs into `docs/search/`.\n"
+        )
     found = json.loads((folder / PROXIES).read_text("utf-8"))
     rows = [
         (
@@ -126,7 +148,9 @@ def _rewards(found: dict[str, Any]) -> list[float]:
 
 
 def _late(found: dict[str, Any]) -> list[float]:
-    return _rewards(found)[-_LATE:]
+    """Of its second half, which the sampler has had time to shape."""
+    rewards = _rewards(found)
+    return rewards[len(rewards) // 2 :]
 
 
 def _best(found: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +171,7 @@ _FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
     "its top-1": lambda found: f"{_best(found)['score']:.3f}",
     "its multiply-adds": lambda found: f"{_best(found)['macs'] / 1e6:.2f} M",
     "median reward": lambda found: f"{statistics.median(_rewards(found)):.4f}",
-    f"median reward of the last {_LATE}": (
+    "median reward of the second half": (
         lambda found: f"{statistics.median(_late(found)):.4f}"
     ),
 }
