@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from efficientnet_tf.plots import LOOK, layout, save
 from efficientnet_tf.search.costs import COSTS
@@ -31,8 +32,12 @@ def save_history(path: str, searches: Mapping[str, dict[str, Any]]) -> None:
             places = range(1, len(rewards) + 1)
             axes.plot(places, rewards, "o", ms=3.5, alpha=0.45, color=colour)
             so_far = [max(rewards[:place]) for place in places]
-            axes.plot(
-                places, so_far, color=colour, label=f"{name}, best so far"
+            axes.step(
+                places,
+                so_far,
+                where="post",
+                color=colour,
+                label=f"{name}, best so far",
             )
         _finish(axes, "trials that have ended", "reward")
         save(figure, path)
@@ -61,6 +66,10 @@ def save_front(path: str, searches: Mapping[str, dict[str, Any]]) -> None:
             )
             means = COSTS[found["settings"]["cost"]].means
         axes.set_xscale("log")
+        # "2 M" instead of powers, which would be set as formulae.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
         _finish(axes, means, "score")
         save(figure, path)
 
