@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from edgetpu.quantize import device_model
+from edgetpu.quantize import Head, device_model
 from edgetpu.run.quiet import quiet
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import write_bytes
@@ -39,12 +39,15 @@ def export_float(trained: TrainedModel, out: str, weights: Weights) -> str:
 
 
 def float_tflite(
-    network: Network, model: keras.Model, weights: Weights
+    network: Network,
+    model: keras.Model,
+    weights: Weights = "float",
+    head: Head = "softmax",
 ) -> bytes:
     """Converts a network to TensorFlow Lite that takes and gives float32.
 
     The file takes x = (pixel - 127) / 128, `[1, pixels, pixels, 3]`, which is
-    what the uint8 of the int8 file stands for, and gives the softmax
+    what the uint8 of the int8 file stands for, and gives what the head gives,
     `[1, classes]`.
 
     Args:
@@ -54,6 +57,7 @@ def float_tflite(
             same arithmetic; "dynamic_range" for int8 where a layer has 1,024
             weights or more, whose input is then rounded to int8 by its present
             range.
+        head: What the file gives.
 
     Returns:
         The content of a `.tflite` file.
@@ -68,7 +72,7 @@ def float_tflite(
         )
     with quiet():
         converter = tf.lite.TFLiteConverter.from_keras_model(
-            device_model(network, model)
+            device_model(network, model, head)
         )
         _SETTLE[weights](converter)
         content: bytes = converter.convert()

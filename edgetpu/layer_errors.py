@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from edgetpu.float_files import float_tflite
 from edgetpu.graph import Graph
-from edgetpu.quantize import Head, device_model
+from edgetpu.quantize import Head
 from edgetpu.reader import read_graph
 from edgetpu.run.quiet import quiet
 from edgetpu.run.runner import input_values
@@ -76,7 +76,7 @@ def layer_errors(
         One for each operator that computes, in the file's order; empty where
         the file has other operators than the network.
     """
-    reference = _float_file(network, model, head)
+    reference = float_tflite(network, model, head=head)
     pairs = _pairs(read_graph(reference), read_graph(content))
     if not pairs:
         return ()
@@ -93,15 +93,6 @@ def layer_errors(
         for layer in model.layers
     }
     return tuple(_errors(read_graph(content), pairs, signal, noise, kernels))
-
-
-def _float_file(network: Network, model: keras.Model, head: Head) -> bytes:
-    with quiet():
-        converter = tf.lite.TFLiteConverter.from_keras_model(
-            device_model(network, model, head)
-        )
-        content: bytes = converter.convert()
-    return content
 
 
 def _pairs(exact: Graph, rounded: Graph) -> list[tuple[int, int]]:
