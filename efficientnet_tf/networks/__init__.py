@@ -10,6 +10,7 @@ from efficientnet_tf.networks.resolve import (
 )
 from efficientnet_tf.networks.stages import (
     IMAGENET_CLASSES,
+    MIN_PIXELS,
     Activation,
     Alias,
     FusedStride,
@@ -31,6 +32,7 @@ from efficientnet_tf.networks.variant_files import (
 __all__ = [
     "HEAD",
     "IMAGENET_CLASSES",
+    "MIN_PIXELS",
     "Activation",
     "Alias",
     "Block",

@@ -5,8 +5,11 @@ Without TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
+from typing import NamedTuple
 
 from efficientnet_tf.networks.blocks import Block, Network
 from efficientnet_tf.networks.stages import Kind
@@ -106,63 +109,139 @@ class Totals:
     blocks: int
 
 
+class _Counts(NamedTuple):
+    """Sums over some convolutions; see `Cost`."""
+
+    trainable_parameters: int
+    statistics: int
+    macs: int
+    activations: int
+
+
+class _Shape(NamedTuple):
+    """Of a block, what its cost depends on."""
+
+    kind: Kind
+    kernel: int
+    stride: int
+    inputs: int
+    space_to_depth: bool
+    expands: bool
+    expanded: int
+    squeeze: int
+    outputs: int
+    experts: int
+    bias: bool
+    stride_first: bool
+    projects: bool
+    shortcut: bool
+
+
+_shape = attrgetter(*_Shape._fields)
+
+
 def costs(network: Network) -> tuple[Cost, ...]:
     """The rows of the network's table, from the stem to the head."""
-    pixels = strided(network.pixels, 2)
     side = network.stem_kernel
-    stem = Convolution(
-        3,
-        network.stem,
-        side,
-        pixels,
-        bias=network.stem_bias,
-        batch_norm=True,
-    )
     kind = f"conv {side}x{side}"
     if network.stem_pool:
-        pixels = strided(pixels, 2)
         kind += ", max pool"
-    rows = [_cost("stem", None, kind, pixels, network.stem, [stem])]
+    pixels = _behind_stem(network)
+    stem = _counts(_stem(network))
+    rows = [_row("stem", None, kind, pixels, network.stem, stem)]
     for block in network.blocks:
-        parts = list(convolutions(block, pixels))
+        counts = _block_counts(_Shape(*_shape(block)), pixels)
         pixels = strided(pixels, 2 if block.halves else 1)
         kind = f"{block.kind} {block.kernel}x{block.kernel}"
         if block.experts:
             kind += f", {block.experts} experts"
         rows.append(
-            _cost(block.name, block.stage, kind, pixels, block.outputs, parts)
+            _row(block.name, block.stage, kind, pixels, block.outputs, counts)
         )
-    return (*rows, _head(network, pixels))
+    kind = "conv 1x1, pool" if network.head else "pool"
+    channels = network.features
+    if network.classes:
+        kind += ", dense"
+        channels = network.classes
+    head = _counts(_head(network, pixels))
+    return (*rows, _row("head", None, kind, 1, channels, head))
 
 
 def totals(network: Network) -> Totals:
     """Sums of the network's table."""
-    rows = costs(network)
+    pixels = _behind_stem(network)
+    parts = [_counts(_stem(network))]
+    for block in network.blocks:
+        parts.append(_block_counts(_Shape(*_shape(block)), pixels))
+        if block.halves:
+            pixels = strided(pixels, 2)
+    parts.append(_counts(_head(network, pixels)))
+    trainable, statistics, macs, activations = map(
+        sum, zip(*parts, strict=True)
+    )
     return Totals(
         name=network.name,
         pixels=network.pixels,
-        trainable_parameters=sum(row.trainable_parameters for row in rows),
-        total_parameters=sum(row.total_parameters for row in rows),
-        macs=sum(row.macs for row in rows),
-        activations=sum(row.activations for row in rows),
+        trainable_parameters=trainable,
+        total_parameters=trainable + statistics,
+        macs=macs,
+        activations=activations,
         blocks=len(network.blocks),
     )
 
 
-def _head(network: Network, pixels: int) -> Cost:
-    """The row behind the blocks, which give maps of the given side."""
-    parts, kind, channels = [], "pool", network.features
+def all_convolutions(network: Network) -> Iterator[Convolution]:
+    """All that has weights, from the stem to the classifier."""
+    pixels = _behind_stem(network)
+    yield from _stem(network)
+    for block in network.blocks:
+        yield from _block_parts(_Shape(*_shape(block)), pixels)
+        pixels = strided(pixels, 2 if block.halves else 1)
+    yield from _head(network, pixels)
+
+
+def _behind_stem(network: Network) -> int:
+    """Side of what the first block gets."""
+    pixels = strided(network.pixels, 2)
+    return strided(pixels, 2) if network.stem_pool else pixels
+
+
+def _stem(network: Network) -> list[Convolution]:
+    return [
+        Convolution(
+            3,
+            network.stem,
+            network.stem_kernel,
+            strided(network.pixels, 2),
+            bias=network.stem_bias,
+            batch_norm=True,
+        )
+    ]
+
+
+def _head(network: Network, pixels: int) -> list[Convolution]:
+    """What follows the blocks, which give maps of the given side."""
+    parts = []
     if network.head:
         inputs = network.blocks[-1].outputs
         parts.append(
             Convolution(inputs, network.head, 1, pixels, batch_norm=True)
         )
-        kind = "conv 1x1, pool"
     if network.classes:
-        parts.append(Convolution(channels, network.classes, bias=True))
-        kind += ", dense"
-        channels = network.classes
-    return _cost("head", None, kind, 1, channels, parts)
+        parts.append(Convolution(network.features, network.classes, bias=True))
+    return parts
+
+
+# Blocks of one stage are alike, and so are those of networks that a search
+# compares.
+@lru_cache(maxsize=2**16)
+def _block_counts(block: _Shape, pixels: int) -> _Counts:
+    return _counts(_block_parts(block, pixels))
+
+
+@lru_cache(maxsize=2**12)
+def _block_parts(block: _Shape, pixels: int) -> tuple[Convolution, ...]:
+    return tuple(_PARTS[block.kind](block, pixels))
 
 
 def strided(pixels: int, stride: int) -> int:
@@ -172,10 +251,10 @@ def strided(pixels: int, stride: int) -> int:
 
 def convolutions(block: Block, pixels: int) -> Iterator[Convolution]:
     """What a block computes on an input of the given side, in order."""
-    return _PARTS[block.kind](block, pixels)
+    yield from _block_parts(_Shape(*_shape(block)), pixels)
 
 
-def _inverted(block: Block, pixels: int) -> Iterator[Convolution]:
+def _inverted(block: _Shape, pixels: int) -> Iterator[Convolution]:
     """What an inverted bottleneck computes on an input of the given side."""
     inputs, experts = block.inputs, block.experts
     if experts:
@@ -219,7 +298,7 @@ def _inverted(block: Block, pixels: int) -> Iterator[Convolution]:
         )
 
 
-def _bottleneck(block: Block, pixels: int) -> Iterator[Convolution]:
+def _bottleneck(block: _Shape, pixels: int) -> Iterator[Convolution]:
     """What a bottleneck computes."""
     inputs, inner, outputs = block.inputs, block.expanded, block.outputs
     after = strided(pixels, block.stride)
@@ -236,7 +315,7 @@ def _bottleneck(block: Block, pixels: int) -> Iterator[Convolution]:
 
 
 # A separable block is an inverted one that does not expand.
-_PARTS: dict[Kind, Callable[[Block, int], Iterator[Convolution]]] = {
+_PARTS: dict[Kind, Callable[[_Shape, int], Iterator[Convolution]]] = {
     "mbconv": _inverted,
     "fused": _inverted,
     "separable": _inverted,
@@ -244,23 +323,31 @@ _PARTS: dict[Kind, Callable[[Block, int], Iterator[Convolution]]] = {
 }
 
 
-def _cost(
+def _counts(parts: Sequence[Convolution]) -> _Counts:
+    return _Counts(
+        sum(part.trainable_parameters for part in parts),
+        sum(part.statistics for part in parts),
+        sum(part.macs for part in parts),
+        sum(part.activations for part in parts),
+    )
+
+
+def _row(
     name: str,
     stage: int | None,
     kind: str,
     pixels: int,
     channels: int,
-    parts: list[Convolution],
+    counts: _Counts,
 ) -> Cost:
-    trainable = sum(part.trainable_parameters for part in parts)
     return Cost(
         name=name,
         stage=stage,
         kind=kind,
         pixels=pixels,
         channels=channels,
-        trainable_parameters=trainable,
-        total_parameters=trainable + sum(part.statistics for part in parts),
-        macs=sum(part.macs for part in parts),
-        activations=sum(part.activations for part in parts),
+        trainable_parameters=counts.trainable_parameters,
+        total_parameters=counts.trainable_parameters + counts.statistics,
+        macs=counts.macs,
+        activations=counts.activations,
     )
