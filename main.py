@@ -14,6 +14,8 @@ usage: python main.py [VERB] [FLAGS]
   show              a picture of what a network will see of the images
   serve-data        prepare images for trainings on other machines
   describe          print a network as a table, or all networks
+  scale             a network scaled up: by phi, to a budget, or by a grid of
+                    coefficients that it trains
   rehearse          what a TPU would make of a training, without a TPU
   search            find a network by accuracy and cost (MNAS)
 
@@ -339,6 +341,37 @@ def describe(given: flags.FlagValues) -> None:
     _show(given, tables.describe(network), tables.network_table(network))
 
 
+def scale(given: flags.FlagValues) -> None:
+    """Scales a network up."""
+    from efficientnet_tf.search import scale as scaling
+
+    present = {name for name in given if given[name].present}
+    way = scaling.chosen_way(present, _settings(given))
+    coefficients = scaling.Coefficients(given.alpha, given.beta, given.gamma)
+    if way == "explain":
+        answer = scaling.explain_shipped(coefficients)
+    elif way == "grid":
+        request = scaling.GridRequest(
+            given.grid_step, given.grid_tolerance, given.out, given.workers
+        )
+        answer = scaling.search_grid(_config(given), request)
+    else:
+        base = scaling.base_of(override(Config(), _settings(given)))
+        if way == "phi":
+            answer = scaling.scale_by_phi(
+                base, coefficients, given.phi, given.out
+            )
+        else:
+            answer = scaling.scale_to_budget(
+                base,
+                coefficients,
+                given.budget,
+                given.images_per_core,
+                given.out,
+            )
+    _show(given, answer.facts, *answer.tables)
+
+
 def rehearse(given: flags.FlagValues) -> None:
     """Compiles a training step for a TPU that is not there."""
     from efficientnet_tf.tpu import tables
@@ -459,6 +492,12 @@ VERBS = {
     ),
     "serve-data": Verb(serve_data, {"port", "dispatcher", "host"}),
     "describe": Verb(describe, {"model", "config", "set", "json"}),
+    "scale": Verb(
+        scale,
+        {"base", "phi", "budget", "explain", "grid", "alpha", "beta", "gamma"}
+        | {"images_per_core", "grid_step", "grid_tolerance", "workers"}
+        | {"data_dir", "config", "batch", "out", "set", "json"},
+    ),
     "rehearse": Verb(
         rehearse,
         {"model", "config", "set", "json"}
@@ -552,11 +591,12 @@ def _settings(given: flags.FlagValues, *sections: str) -> list[str]:
         given: The command line.
         sections: The only ones that may be set, if some are named.
     """
-    known = alias(given.model)
+    name = given.model or given.base
+    known = alias(name)
     if known:
-        print(f"{given.model} is {known.variant}: {known.why}", file=sys.stderr)
+        print(f"{name} is {known.variant}: {known.why}", file=sys.stderr)
     short = {
-        "model.name": given.model,
+        "model.name": name,
         "data.dir": given.data_dir,
         "train.init_from": given.init_from,
         "train.batch": given.batch,

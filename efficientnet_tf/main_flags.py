@@ -90,7 +90,8 @@ def define_flags() -> flags.FlagValues:
         "out",
         "prepare, export, evaluate: the folder to write; evaluate without it: "
         "MODEL_DIR/evaluation/SPLIT. show: the .png, images.png without it. "
-        "search: a folder for the study, its trials and what it found.",
+        "search: a folder for the study, its trials and what it found. "
+        "scale: the FILE.json to write, for --model; with --grid a folder.",
     )
     text(
         "formats",
@@ -168,7 +169,8 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_integer(
         "batch",
         None,
-        "rehearse: images of a step, of all cores; short for train.batch.",
+        "rehearse, scale --grid: images of a step, of all cores; short for "
+        "train.batch.",
         lower_bound=1,
         flag_values=given,
     )
@@ -206,6 +208,7 @@ def define_flags() -> flags.FlagValues:
         flag_values=given,
     )
     _define_search(given)
+    _scale_flags(given)
     text("compiler", "train, export: edgetpu_compiler, if not on the PATH.")
     return given
 
@@ -265,3 +268,70 @@ def _define_search(given: flags.FlagValues) -> None:
         ("best", "only say what the search has found so far."),
     ):
         flags.DEFINE_bool(name, False, f"search: {means}", flag_values=given)
+
+
+def _scale_flags(given: flags.FlagValues) -> None:
+    """Those of `scale` alone."""
+    for name, means in (
+        ("base", "scale: what is scaled; as --model."),
+        (
+            "budget",
+            "scale: what the network may cost at most: 4.2GMACs, 30Mparams, "
+            "8ms-edgetpu (estimated) or HBM:16GiB (of a TPU core in training, "
+            "estimated).",
+        ),
+    ):
+        flags.DEFINE_string(name, "", means, flag_values=given)
+    flags.DEFINE_float(
+        "phi",
+        None,
+        "scale: the exponent of all three; below 0 to scale down.",
+        flag_values=given,
+    )
+    for name, value, what in (
+        ("alpha", 1.2, "depth"),
+        ("beta", 1.1, "width"),
+        ("gamma", 1.15, "resolution"),
+    ):
+        flags.DEFINE_float(
+            name,
+            value,
+            f"scale: factor of {what} at a phi of 1; {value} if not given, "
+            "the paper's.",
+            flag_values=given,
+        )
+    for name, means in (
+        ("explain", "scale: the shipped B0 to B7 beside the rule."),
+        (
+            "grid",
+            "scale: train every (alpha, beta, gamma) that about doubles the "
+            "cost, on --data_dir.",
+        ),
+    ):
+        flags.DEFINE_bool(name, False, means, flag_values=given)
+    flags.DEFINE_float(
+        "grid_step",
+        0.1,
+        "scale --grid: between two values of a coefficient.",
+        flag_values=given,
+    )
+    flags.DEFINE_float(
+        "grid_tolerance",
+        0.15,
+        "scale --grid: share by which the cost may miss twice the base's.",
+        flag_values=given,
+    )
+    flags.DEFINE_integer(
+        "workers",
+        1,
+        "scale --grid: trainings at a time; they share the cores out.",
+        lower_bound=1,
+        flag_values=given,
+    )
+    flags.DEFINE_integer(
+        "images_per_core",
+        8,
+        "scale --budget=HBM:...: images that a core trains on at once.",
+        lower_bound=1,
+        flag_values=given,
+    )

@@ -102,3 +102,11 @@ def scaled_pixels(
 ) -> int:
     """The side of the image, to the nearest pixel."""
     return math.floor(base.variant.pixels * coefficients.gamma**exponent + 0.5)
+
+
+def scaled_name(base: NamedVariant, variant: Variant) -> str:
+    """What a scaled network is called: its base and its own numbers."""
+    return (
+        f"{base.name}-d{variant.depth:.4g}-w{variant.width:.4g}"
+        f"-{variant.pixels}px"
+    )

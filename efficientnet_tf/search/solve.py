@@ -27,6 +27,7 @@ from efficientnet_tf.search.coefficients import (
     Coefficients,
     Exponents,
     scaled,
+    scaled_name,
     scaled_pixels,
 )
 
@@ -316,9 +317,7 @@ def _scaled(
             if _network(base, candidate).blocks == wanted:
                 variant = candidate
                 break
-    name = (
-        f"{base.name}-d{variant.depth:g}-w{variant.width:g}-{variant.pixels}px"
-    )
+    name = scaled_name(base, variant)
     named = NamedVariant(name, variant)
     return Scaled(base, coefficients, exponents, named, network(named))
 

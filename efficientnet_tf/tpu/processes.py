@@ -86,7 +86,7 @@ def _answer(
     named: dict[str, object],
 ) -> None:
     """The process: sends (True, result) or (False, error)."""
-    _end_with_parent()
+    end_with_parent()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(descriptor, stream.fileno())
@@ -108,7 +108,7 @@ class _Unexpected(NamedTuple):
     text: str
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Has Linux kill this process where its parent is gone."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
