@@ -6,6 +6,7 @@ follows from them, and stands at every point.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from efficientnet_tf.plots import LOOK, layout, save
 from efficientnet_tf.search.grid import RATIO, Grid, GridPoint
 
 _MARKER_AREA = 260.0
+# Between two points of one alpha and beta, in alphas.
+_SHIFT = 0.03
 _BEST_COLOUR = "#c8442c"
 _GREY = "#8a97a3"
 
@@ -44,7 +47,7 @@ def save_grid(path: str, grid: Grid, tried: Sequence[_Tried]) -> None:
         figure = Figure(figsize=(8.5, 6), layout=layout())
         axes = figure.subplots()
         shown = [each for each in tried if each.top1 is not None]
-        alphas = [each.point.coefficients.alpha for each in shown]
+        alphas = _apart(shown)
         betas = [each.point.coefficients.beta for each in shown]
         drawn = axes.scatter(
             alphas,
@@ -79,6 +82,18 @@ def save_grid(path: str, grid: Grid, tried: Sequence[_Tried]) -> None:
         save(figure, path)
 
 
+def _apart(shown: Sequence[_Tried]) -> list[float]:
+    """Alphas, moved to the right where another point is in their place."""
+    places: list[float] = []
+    taken: Counter[tuple[float, float]] = Counter()
+    for each in shown:
+        given = each.point.coefficients
+        place = given.alpha, given.beta
+        places.append(given.alpha + taken[place] * _SHIFT)
+        taken[place] += 1
+    return places
+
+
 def _draw_gammas(axes: Axes) -> None:
     """Lines of one gamma on the surface, which end where gamma is 1."""
     alphas = np.linspace(1.0, RATIO, 200)
@@ -90,10 +105,10 @@ def _draw_gammas(axes: Axes) -> None:
         )
         axes.annotate(
             f"gamma {gamma:g}",
-            (float(alphas[0]), float(betas[0])),
-            xytext=(-4, 4),
+            (float(alphas[above][-1]), 1.0),
+            xytext=(2, 6),
             textcoords="offset points",
-            ha="right",
+            ha="left",
             fontsize=8,
             color=_GREY,
         )
