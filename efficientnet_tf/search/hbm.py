@@ -31,7 +31,7 @@ _SUBLANES, _LANES = 8, 128
 BASIS = (
     "training memory is an estimate: float32 weights, averages, gradients and "
     "two slots of RMSProp, and 1.53 bfloat16 tensors for each convolution, no "
-    "remat; it was off by -15 to +36 % against four compiled steps "
+    "remat; it was off by -13 to +45 % against four compiled steps "
     "(docs/scaling.md): rehearse before you rely on it"
 )
 

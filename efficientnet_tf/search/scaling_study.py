@@ -4,8 +4,8 @@
     python -m efficientnet_tf.search.scaling_study --data_dir=records \
         --out=runs/scaling-study --save=docs/scaling/study.json
 
-A network of six blocks is scaled in four ways to the cost of 2.5 times its depth,
-and each result trained with several seeds. It shows the tool, on next to
+A network of six blocks is scaled in four ways to the cost of 2.5 times its
+depth, and each result trained with several seeds. It shows the tool, on next to
 nothing: what holds for ImageNet is in the paper. Stopped, it goes on when it is
 started again.
 """
