@@ -23,6 +23,7 @@ DOCUMENTS = [
     ROOT / "docs/coral.md",
     ROOT / "docs/export.md",
     ROOT / "docs/search.md",
+    ROOT / "docs/scaling.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "main.py",
     ROOT / "edgetpu" / "__main__.py",

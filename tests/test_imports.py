@@ -144,6 +144,7 @@ def test_networks_import_the_standard_library_only(module: str) -> None:
         "import edgetpu.run",
         "import efficientnet_tf.tpu.batch_search",
         "import efficientnet_tf.search.costs, efficientnet_tf.search.space",
+        "import efficientnet_tf.search.scale",
     ],
 )
 def test_costs_no_tensorflow(code: str) -> None:

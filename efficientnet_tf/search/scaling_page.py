@@ -222,8 +222,9 @@ def _grid() -> str:
         f"Of B0 in steps of 0.1, {found.near} points are within 15 % of twice "
         f"the cost by the rule. {found.beyond} of them are not as built, and "
         f"{found.alike} round to another one's network: {len(found.points)} "
-        "are left. The paper's own choice is not among them, by what rounding "
-        "does to it; `--grid_step=0.05 --grid_tolerance=0.3` has it."
+        "are left. The network of the paper's own choice is not among them, by "
+        "what rounding does to it; `--grid_step=0.05 --grid_tolerance=0.3` "
+        "has it."
     )
     return f"{_GRID}{text}\n"
 
