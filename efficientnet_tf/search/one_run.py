@@ -68,9 +68,8 @@ def _train(config: Config, folder: str) -> None:
     tf.io.gfile.makedirs(claim)
     try:
         with hold(claim):
-            run = ModelDir(run_folder(folder))
-            if run.result() is None:
-                run.write_result(train(config, run.path))
+            if ModelDir(run_folder(folder)).result() is None:
+                train(config, run_folder(folder))
     except InputError as error:
         if "in use" not in str(error):
             raise

@@ -215,10 +215,8 @@ def _differences() -> str:
             if name == base and how.startswith("compound")
         )
         counted = row.counted_at(288) / 1e9
-        small.append(
-            f"{base} takes {counted:.3f} ({100 * (counted / row.gmacs - 1):+.1f}"
-            " %)"
-        )
+        off = 100 * (counted / row.gmacs - 1)
+        small.append(f"{base} takes {counted:.3f} ({off:+.1f} %)")
     deep = rows["resnet-50-v1.5", "depth, d=4"]
     wide = rows["resnet-50-v1.5", "width, w=2"]
     return (

@@ -43,7 +43,7 @@ TINY = Variant(
     pixels=32,
     dropout=0.0,
 )
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
 
 
 def config(epochs: float = 1.0, seed: int = 0) -> Config:
@@ -114,7 +114,7 @@ def test_not_one_came_to_its_end() -> None:
 
 
 def grid_command(base: Path, out: Path) -> list[str]:
-    """Seven networks of two to six blocks, each for some seconds."""
+    """Two networks of two and of five blocks."""
     return [
         sys.executable,
         "main.py",
@@ -128,7 +128,7 @@ def grid_command(base: Path, out: Path) -> list[str]:
         "--set=train.epochs=2",
         "--set=train.checkpoint_epochs=0.2",
         "--set=evaluate.every_epochs=0.2",
-        "--workers=2",
+        "--workers=1",
         f"--out={out}",
         "--json",
     ]
@@ -194,9 +194,7 @@ def test_a_grid_that_is_killed_goes_on(tmp_path: Path) -> None:
         file.parents[1].name: file.read_text()
         for file in out.glob("*/run/result.json")
     }
-    unfinished = [
-        name for name, lines in before.items() if lines and name not in done
-    ]
+    unfinished = set(before) - set(done)
     assert done and unfinished
 
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -207,7 +205,7 @@ def test_a_grid_that_is_killed_goes_on(tmp_path: Path) -> None:
         assert (out / name / "run" / "result.json").read_text() == text
         assert after[name] == before[name]
     # Its first line is of the process that was killed.
-    assert any(after[name][0] == before[name][0] for name in unfinished)
+    assert all(after[name][0] == before[name][0] for name in unfinished)
     top1 = [each["top1"] for each in found["tried"]]
     assert len(top1) == len(after) and top1 == sorted(top1, reverse=True)
     assert found["best"] == found["tried"][0]
