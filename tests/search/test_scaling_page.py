@@ -48,6 +48,7 @@ def test_a_difference_within_the_noise_is_none() -> None:
         )
     )
     assert "no way to scale is better than another" in said
+    assert "Better than the base by that: none." in said
 
 
 def test_a_difference_beyond_the_noise_counts() -> None:
@@ -60,6 +61,7 @@ def test_a_difference_beyond_the_noise_counts() -> None:
             compound=[0.50, 0.50],
         )
     )
+    assert "Better than the base by that: width, compound." in said
     assert "width is better than" in said
     assert "no better than compound" in said
     for worse in ("resolution", "depth"):
