@@ -19,7 +19,7 @@ from edgetpu.run.quiet import quiet
 from efficientnet_tf.data.preprocess import normalize
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.modeling.build import build_network
-from efficientnet_tf.networks import Network, Normalization
+from efficientnet_tf.networks import HEAD, Network, Normalization
 from efficientnet_tf.networks.families import CENTERED
 from efficientnet_tf.training.config import CalibrationRange
 
@@ -170,8 +170,23 @@ def device_model(
         x = _renormalize(x, network.normalization)
     outputs = _features(inner)(x) if head == "embedding" else inner(x)
     if head == "softmax":
+        _centre(inner.get_layer(HEAD))
         outputs = keras.layers.Softmax(dtype="float32", name="scores")(outputs)
     return keras.Model(inputs, outputs, name=f"{network.name}-device")
+
+
+def _centre(classifier: keras.layers.Dense) -> None:
+    """Takes from all logits of an image what they have in common.
+
+    The softmax is the same without it, and int8 need not hold it: on images
+    that are far from the others it may be a hundred times what tells classes
+    apart, and all of them would share its scale.
+    """
+    kernel, bias = classifier.get_weights()
+    mean = kernel.mean(axis=1, keepdims=True, dtype=np.float64)
+    classifier.set_weights(
+        [kernel - mean.astype(np.float32), bias - bias.mean()]
+    )
 
 
 def _features(model: keras.Model) -> keras.Model:
