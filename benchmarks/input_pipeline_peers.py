@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.input_pipeline_whole import WHOLE, whole
 from benchmarks.input_pipeline_worker import Job
 from benchmarks.libjpeg import window_decoder
 from benchmarks.pictures import read_pictures
@@ -272,6 +273,7 @@ CONTENDERS: dict[str, Callable[[Job], Iterator[Any]]] = {
     "ours": _ours,
     "ours, clean": partial(_ours, arithmetic="clean"),
     "ours, original": partial(_ours, arithmetic="original"),
+    WHOLE: whole,
     "plain": _plain_chain,
     "original": _original,
     "keras": _keras,
