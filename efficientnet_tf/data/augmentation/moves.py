@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from efficientnet_tf.data.augmentation.colours import as_rows
 from efficientnet_tf.data.augmentation.drawing import NAMES, Drawn
-from efficientnet_tf.data.augmentation.ops import GREY, OPS, Op
+from efficientnet_tf.data.augmentation.ops import GREY, Op
 
 # The affine ops, one column each where amounts are a matrix.
 _AFFINE: tuple[Op, ...] = (
