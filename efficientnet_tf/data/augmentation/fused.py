@@ -2,11 +2,12 @@
 
 It differs from `clean` in this:
 
-- Affine ops are composed and the picture is sampled once, before all other
-  ops, whatever their order; so these change the grey from outside too. Where
-  the crop is at least as large as the image, that is done in the crop itself in
-  place of a resize; so pixels are not interpolated then, and lie within half a
-  pixel of the crop, not of the image, of where they should.
+- Affine ops come before all other ops, whatever their order; so these change
+  the grey from outside too. Translations alone move the image as `clean` does.
+  Others are composed and the picture is sampled once. Where the crop is at
+  least as large as the image, that is done in the crop itself in place of a
+  resize; so pixels are not interpolated then, and lie within half a pixel of
+  the crop, not of the image, of where they should.
 - Values are not rounded between ops, nor at the end.
 - `Sharpness` does not round its smooth image, nor `Color` and `Contrast` their
   grey.
