@@ -10,13 +10,16 @@ hundred photographs of ../shared/data where that is there, else made ones of
 500x375.
 
 Tasks: decode a crop, resize it by a kernel and mirror half of them; the same
-(bilinear) with RandAugment of 2 ops at magnitude 10, and with AutoAugment.
+(bilinear) with RandAugment of 2 ops at magnitude 10, and with AutoAugment; and
+whole (bilinear): the stream of a training, from TFRecords on, by how many
+threads, from how many shards, of how many classes.
 
 - limit: libjpeg-turbo of the system decodes the crops in C, by TensorFlow's
   own settings (fast integer cosines, smooth chroma), and does nothing else;
 - decoding: `tf.image.decode_and_crop_jpeg` in tf.data does nothing else;
 - ours: `training_image`, with the arithmetic `fused` of ops; "clean" and
   "original" by name;
+- ours, whole: what training calls (`input_pipeline_whole`);
 - plain: the obvious tf.data chain, decode_and_crop_jpeg, tf.image.resize (no
   antialias, float32), flip;
 - original: the graph of tensorflow/tpu in TensorFlow 2's words, legacy
@@ -39,7 +42,17 @@ from pathlib import Path
 
 from benchmarks.flags import add_flags, command_line, finish, positive, tell
 from benchmarks.harness import Row, alternate, rows
-from benchmarks.input_pipeline_worker import IMAGES_PER_CORE, Job
+from benchmarks.input_pipeline_whole import (
+    LONGER,
+    STREAMS,
+    WHOLE,
+    write_records,
+)
+from benchmarks.input_pipeline_worker import (
+    IMAGES_PER_CORE,
+    IMAGES_PER_SECOND,
+    Job,
+)
 from benchmarks.libjpeg import compiled
 from benchmarks.machine import this_machine, usable_cores
 from benchmarks.pictures import write_pictures
@@ -94,6 +107,7 @@ TASKS = {
             *("torchvision", "grain", "DataLoader"),
         ),
     ),
+    "whole": Task("bilinear", "none", ("ours",)),
 }
 NEEDS = {
     "keras": ("keras",),
@@ -144,6 +158,8 @@ def measured(
             )
             continue
         add(contender, contender, task.policy)
+    if name == "whole":
+        jobs |= _streams(given, folder)
     with ExitStack() as stack:
         turns = {}
         for shown, job in jobs.items():
@@ -155,12 +171,35 @@ def measured(
         found = alternate(turns, rounds=given.rounds, tell=tell)
     ours = [shown for shown in jobs if ": ours" in shown]
     others = [shown for shown in jobs if shown not in ours]
-    return rows(
-        found,
-        {IMAGES_PER_CORE: "images/CPU s"},
-        {shown: others for shown in ours}
-        | {shown: [f"{name}: {LIMIT}"] for shown in others[1:]},
-    )
+    units = {IMAGES_PER_CORE: "images/CPU s"}
+    against = {shown: others for shown in ours} | {
+        shown: [f"{name}: {LIMIT}"] for shown in others[1:]
+    }
+    if name == "whole":
+        units[IMAGES_PER_SECOND] = "images/s"
+        alone = [f"{name}: {LIMIT}", f"{name}: ours"]
+        base = f"{name}: {WHOLE}"
+        against = dict.fromkeys(jobs, [base]) | {base: alone}
+    return rows(found, units, against)
+
+
+def _streams(given: argparse.Namespace, folder: str) -> dict[str, Job]:
+    """Whole streams, by what they are called in the table."""
+    return {
+        f"whole: {shown}": Job(
+            WHOLE,
+            TASKS["whole"].resize,
+            TASKS["whole"].policy,
+            folder,
+            given.pixels,
+            given.batch,
+            given.images * LONGER,
+            stream.threads,
+            write_records(Path(folder), stream.shards, stream.classes),
+        )
+        for shown, stream in STREAMS.items()
+        if stream.threads <= usable_cores()
+    }
 
 
 def _flags() -> argparse.Namespace:

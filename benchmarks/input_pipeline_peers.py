@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.input_pipeline_whole import WHOLE, whole
 from benchmarks.input_pipeline_worker import Job
 from benchmarks.libjpeg import window_decoder
 from benchmarks.pictures import read_pictures
@@ -61,8 +62,10 @@ def _on_tensorflow(
     options = tf.data.Options()
     options.threading.private_threadpool_size = job.threads
     options.threading.max_intra_op_parallelism = 1
-    # Nobody prepares batches ahead.
+    # Nobody prepares batches ahead. That images are made where the batch is,
+    # tf.data does for everybody who does not forbid it.
     options.experimental_optimization.apply_default_optimizations = False
+    options.experimental_optimization.map_and_batch_fusion = True
     options.autotune.enabled = False
     return iter(images.with_options(options))
 
@@ -270,6 +273,7 @@ CONTENDERS: dict[str, Callable[[Job], Iterator[Any]]] = {
     "ours": _ours,
     "ours, clean": partial(_ours, arithmetic="clean"),
     "ours, original": partial(_ours, arithmetic="original"),
+    WHOLE: whole,
     "plain": _plain_chain,
     "original": _original,
     "keras": _keras,

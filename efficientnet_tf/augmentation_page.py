@@ -82,8 +82,9 @@ decides, in place of its mean.""",
 As PIL computes them, and as the papers describe them. Every op is compared
 with PIL's at every level, and at most one grey level off.""",
     "fused": """\
-For speed, in float32 without rounding: what moves pixels is put together and
-the crop is sampled once, before all other ops, whatever their order.""",
+For speed, in float32 without rounding: what moves pixels comes before all other
+ops, whatever their order. Translations alone move the image; others are put
+together and the crop is sampled once.""",
 }
 
 

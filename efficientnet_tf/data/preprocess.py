@@ -102,7 +102,7 @@ def training_image(
     if augmentation.policy != "none" and augmentation.arithmetic == "fused":
         drawn = drawn_ops(seed, augmentation)
         image = fused_image(
-            part, partial(_resized, cut=cut), mirrored, drawn, cut.pixels
+            part, partial(_within_bytes, cut=cut), mirrored, drawn, cut.pixels
         )
         return beyond_ops(image, seed, augmentation)
     image = _resized(part, cut)
@@ -209,3 +209,11 @@ def _resized(part: tf.Tensor, cut: Cut) -> tf.Tensor:
     size = [cut.pixels, cut.pixels]
     resized = _RESIZE[cut.resize](images=exact[tf.newaxis], size=size)
     return tf.ensure_shape(resized[0], [*size, 3])
+
+
+def _within_bytes(part: tf.Tensor, cut: Cut) -> tf.Tensor:
+    """The same on 0..255, where the kernel alone does not keep it there."""
+    image = _resized(part, cut)
+    if cut.resize in ("bilinear", "area"):
+        return image
+    return tf.clip_by_value(image, 0.0, 255.0)

@@ -55,6 +55,17 @@ def test_help(program: str) -> None:
     assert ("--rounds" in said.stdout) == (program != "train_step_tpu")
 
 
+@pytest.mark.slow
+def test_the_difference_of_fused_ops_is_printed() -> None:
+    said = run("-m", "benchmarks.augmentation_difference")
+    assert said.returncode == 0, said.stderr
+    for line in said.stdout.splitlines()[1:]:
+        policy, _, means = line.partition(": ")
+        assert policy in ("randaugment", "autoaugment")
+        every, still, moved = (float(x.split()[-1]) for x in means.split(","))
+        assert 0 < still < every < moved < 20
+
+
 def test_a_program_by_its_path() -> None:
     said = run("benchmarks/memory.py", "--help", PYTHONPATH=".")
     assert said.returncode == 0, said.stderr

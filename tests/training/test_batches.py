@@ -192,3 +192,18 @@ def test_microbatches_leave_a_step_its_images(
     assert [len(images) for images in whole] == [BATCH] * STEPS
     assert steps(parts, 0) == whole
     assert steps(parts, 3) == whole[3:]
+
+
+def test_images_are_made_where_their_batch_is(config: Config) -> None:
+    """That saves a copy and a queue; tf.data does it where it can."""
+    stream = iter(
+        host_batches(
+            open_run(config),
+            tf.distribute.InputContext(),
+            start=0,
+            dtype=tf.float32,
+        )
+    )
+    next(stream)
+    nodes = tf.data.experimental.get_model_proto(stream).nodes.values()
+    assert "MapAndBatch" in {node.name for node in nodes}

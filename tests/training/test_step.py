@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from efficientnet_tf.training.loop import train
 from efficientnet_tf.training.model_dir import ModelDir
 from efficientnet_tf.training.plan import norm_group, plan, replica_share
 from efficientnet_tf.training.state import TrainState, create_state
-from efficientnet_tf.training.step import TrainStep
+from efficientnet_tf.training.step import TrainStep, make_train_call
 
 CLASSES = 3
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,45 @@ def test_a_clipped_gradient_has_the_length(config: Config) -> None:
     assert lengths[0.0] == pytest.approx(norm, rel=1e-3)
     assert lengths[1e6] == pytest.approx(norm, rel=1e-3)
     assert lengths[0.01] == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_waiting_for_a_slow_source_is_counted(
+    config: Config, parts: int
+) -> None:
+    """As long as the source sleeps, and no longer than the call takes."""
+    config = override(config, [f"train.microbatches={parts}"])
+    network, steps, nap = config.network(CLASSES), 3, 0.2
+    state = create_state(network, config, "float32")
+    images, targets = batch()
+    size = 8 // parts
+
+    def late(number: np.int64) -> np.int64:
+        time.sleep(nap)
+        return number
+
+    def slow(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        woken = tf.numpy_function(late, [number], tf.int64)
+        with tf.control_dependencies([woken]):
+            return tf.identity(images[:size]), tf.identity(targets[:size])
+
+    shapes = [[size, 32, 32, 3], [size, CLASSES]]
+    source = tf.data.Dataset.range(100).map(slow)
+    source = source.map(lambda *two: tuple(map(tf.ensure_shape, two, shapes)))
+    # Else tf.data reads ahead, and sleeps while a step goes on.
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    source = source.with_options(options)
+    call = make_train_call(
+        state,
+        network,
+        config.train,
+        plan(config, 40),
+        tf.distribute.get_strategy(),
+    )
+    began = time.monotonic()
+    waited = float(call(iter(source), tf.constant(steps)))
+    assert steps * parts * nap <= waited < time.monotonic() - began
 
 
 @pytest.mark.parametrize("device", ["any", "tpu"])

@@ -2,11 +2,12 @@
 
 It differs from `clean` in this:
 
-- Affine ops are composed and the picture is sampled once, before all other
-  ops, whatever their order; so these change the grey from outside too. Where
-  the crop is at least as large as the image, that is done in the crop itself in
-  place of a resize; so pixels are not interpolated then, and lie within half a
-  pixel of the crop, not of the image, of where they should.
+- Affine ops come before all other ops, whatever their order; so these change
+  the grey from outside too. Translations alone move the image as `clean` does.
+  Others are composed and the picture is sampled once. Where the crop is at
+  least as large as the image, that is done in the crop itself in place of a
+  resize; so pixels are not interpolated then, and lie within half a pixel of
+  the crop, not of the image, of where they should.
 - Values are not rounded between ops, nor at the end.
 - `Sharpness` does not round its smooth image, nor `Color` and `Contrast` their
   grey.
@@ -26,15 +27,20 @@ from efficientnet_tf.data.augmentation.applying import cutout_patch
 from efficientnet_tf.data.augmentation.clean import GREY_WEIGHTS
 from efficientnet_tf.data.augmentation.drawing import NAMES, Drawn
 from efficientnet_tf.data.augmentation.moves import (
+    SHIFTED,
+    STILL,
+    TURNED,
     composed,
     into,
-    moves,
+    motion,
     sampled,
+    shift,
+    shifted,
 )
 from efficientnet_tf.data.augmentation.ops import GREY, Op
 
 # From float32 `[height, width * 3]` on 0..255, the op's argument and a centre
-# to such rows, which may lie beyond 0..255.
+# to such rows.
 _RowsFunction = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 _GREYS = np.array(GREY_WEIGHTS, np.float32) / 65536
@@ -51,7 +57,7 @@ def fused_image(
 
     Args:
         source: The crop, uint8 `[height, width, 3]`.
-        resized: Brings it to float32 `[pixels, pixels, 3]`.
+        resized: Brings it to float32 `[pixels, pixels, 3]` on 0..255.
         mirrored: bool scalar, whether the image is mirrored.
         drawn: Its ops.
         pixels: Side of the image.
@@ -59,10 +65,15 @@ def fused_image(
     Returns:
         float32 `[pixels, pixels, 3]` on 0..255.
     """
-    image = tf.cond(
-        moves(drawn),
-        lambda: _moved(source, resized, mirrored, drawn, pixels),
-        lambda: _still(resized(source), mirrored),
+    image = tf.switch_case(
+        motion(drawn),
+        {
+            STILL: lambda: _still(resized(source), mirrored),
+            SHIFTED: lambda: shifted(
+                _still(resized(source), mirrored), shift(drawn)
+            ),
+            TURNED: lambda: _turned(source, resized, mirrored, drawn, pixels),
+        },
     )
     rows = tf.reshape(image, [pixels, pixels * 3])
     for layer in range(drawn.ops.shape[0]):
@@ -71,25 +82,30 @@ def fused_image(
 
 
 def _still(image: tf.Tensor, mirrored: tf.Tensor) -> tf.Tensor:
-    turned = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
-    return tf.clip_by_value(turned, 0.0, 255.0)
+    return tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
 
 
-def _moved(
+def _turned(
     source: tf.Tensor,
     resized: Callable[[tf.Tensor], tf.Tensor],
     mirrored: tf.Tensor,
     drawn: Drawn,
     pixels: int,
 ) -> tf.Tensor:
+    moved = composed(drawn, pixels)
+
+    def of_crop() -> tf.Tensor:
+        way = into(source, mirrored, pixels) @ moved
+        return tf.cast(sampled(source, way, pixels), tf.float32)
+
+    def of_image() -> tf.Tensor:
+        image = resized(source)
+        return sampled(image, into(image, mirrored, pixels) @ moved, pixels)
+
     # Of a small crop the pixels would show as blocks.
-    source = tf.cond(
-        tf.reduce_min(tf.shape(source)[:2]) >= pixels,
-        lambda: source,
-        lambda: colours.to_bytes(resized(source)),
+    return tf.cond(
+        tf.reduce_min(tf.shape(source)[:2]) >= pixels, of_crop, of_image
     )
-    whole = into(source, mirrored, pixels) @ composed(drawn, pixels)
-    return tf.cast(sampled(source, whole, pixels), tf.float32)
 
 
 def _one(rows: tf.Tensor, drawn: Drawn, layer: int) -> tf.Tensor:
@@ -97,10 +113,8 @@ def _one(rows: tf.Tensor, drawn: Drawn, layer: int) -> tf.Tensor:
     argument, centre = drawn.arguments[layer], drawn.centres[layer]
 
     def branch(function: _RowsFunction) -> Callable[[], tf.Tensor]:
-        return lambda: tf.clip_by_value(
-            tf.ensure_shape(function(rows, argument, centre), rows.shape),
-            0.0,
-            255.0,
+        return lambda: tf.ensure_shape(
+            function(rows, argument, centre), rows.shape
         )
 
     places = np.full(len(NAMES) + 1, len(_FUNCTIONS), np.int32)
@@ -113,6 +127,10 @@ def _one(rows: tf.Tensor, drawn: Drawn, layer: int) -> tf.Tensor:
     )
 
 
+def _clipped(rows: tf.Tensor) -> tf.Tensor:
+    return tf.minimum(tf.maximum(rows, 0.0), 255.0)
+
+
 def _autocontrast(rows: tf.Tensor) -> tf.Tensor:
     lowest, highest = (
         reduce(tf.reshape(reduce(rows, axis=0), [-1, 3]), axis=0)
@@ -122,7 +140,9 @@ def _autocontrast(rows: tf.Tensor) -> tf.Tensor:
     flat = highest - lowest < 1
     scale = tf.where(flat, 1.0, 255 / tf.where(flat, 1.0, highest - lowest))
     offset = tf.where(flat, 0.0, -lowest * scale)
-    return rows * colours.along(rows, scale) + colours.along(rows, offset)
+    return _clipped(
+        rows * colours.along(rows, scale) + colours.along(rows, offset)
+    )
 
 
 def _equalize(rows: tf.Tensor) -> tf.Tensor:
@@ -143,18 +163,19 @@ def _solarize(rows: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
 
 
 def _solarize_add(rows: tf.Tensor, addition: tf.Tensor) -> tf.Tensor:
-    return rows + tf.cast(rows < 128, tf.float32) * addition
+    raised = rows + tf.cast(rows < 128, tf.float32) * addition
+    return tf.minimum(raised, 255.0)
 
 
 def _color(rows: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     mixing = share * tf.eye(3) + (1 - share) * np.tile(_GREYS[:, None], 3)
-    return tf.reshape(tf.reshape(rows, [-1, 3]) @ mixing, rows.shape)
+    return _clipped(tf.reshape(tf.reshape(rows, [-1, 3]) @ mixing, rows.shape))
 
 
 def _contrast(rows: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     columns = tf.reshape(tf.reduce_mean(rows, axis=0), [-1, 3])
     mean = tf.reduce_sum(tf.reduce_mean(columns, axis=0) * _GREYS)
-    return rows * share + (1 - share) * mean
+    return _clipped(rows * share + (1 - share) * mean)
 
 
 def _sharpness(rows: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
@@ -163,7 +184,7 @@ def _sharpness(rows: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     squares = columns[:, :-6] + columns[:, 3:-3] + columns[:, 6:]
     # The smooth image is (squares + 4 * inside) / 13.
     change = (inside * 9 - squares) * ((share - 1) / 13)
-    return rows + tf.pad(change, [[1, 1], [3, 3]])
+    return _clipped(rows + tf.pad(change, [[1, 1], [3, 3]]))
 
 
 def _cutout(rows: tf.Tensor, half: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
@@ -180,7 +201,7 @@ _FUNCTIONS: dict[Op, _RowsFunction] = {
     "Solarize": lambda rows, value, at: _solarize(rows, value),
     "Color": lambda rows, share, at: _color(rows, share),
     "Contrast": lambda rows, share, at: _contrast(rows, share),
-    "Brightness": lambda rows, share, at: rows * share,
+    "Brightness": lambda rows, share, at: _clipped(rows * share),
     "Sharpness": lambda rows, share, at: _sharpness(rows, share),
     "Cutout": _cutout,
     "SolarizeAdd": lambda rows, addition, at: _solarize_add(rows, addition),

@@ -13,14 +13,28 @@ import tensorflow as tf
 
 from efficientnet_tf.data.augmentation.colours import as_rows
 from efficientnet_tf.data.augmentation.drawing import NAMES, Drawn
-from efficientnet_tf.data.augmentation.ops import GREY, OPS, Op
+from efficientnet_tf.data.augmentation.ops import GREY, Op
 
-_IS_AFFINE = np.array([OPS[name].kind == "affine" for name in NAMES] + [False])
+# The affine ops, one column each where amounts are a matrix.
+_AFFINE: tuple[Op, ...] = (
+    "Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY",
+)  # fmt: skip
+_NUMBERS = np.array([NAMES.index(name) for name in _AFFINE], np.int32)
+# What becomes of an image: nothing, moved by whole pixels, or sampled anew.
+STILL, SHIFTED, TURNED = range(3)
+_MOTION = np.full(len(NAMES) + 1, STILL, np.int32)
+_MOTION[_NUMBERS] = [TURNED, TURNED, TURNED, SHIFTED, SHIFTED]
 
 
-def moves(drawn: Drawn) -> tf.Tensor:
-    """Whether any of the ops moves pixels: bool scalar."""
-    return tf.reduce_any(tf.gather(tf.constant(_IS_AFFINE), drawn.ops))
+def motion(drawn: Drawn) -> tf.Tensor:
+    """What becomes of an image: int32 scalar, `STILL` or another."""
+    return tf.reduce_max(tf.gather(tf.constant(_MOTION), drawn.ops))
+
+
+def shift(drawn: Drawn) -> tf.Tensor:
+    """Pixels that the translations move it left and up: int32 `[2]`."""
+    moved = tf.reduce_sum(_amounts(drawn)[:, 3:], axis=0)
+    return tf.cast(tf.round(moved), tf.int32)
 
 
 def composed(drawn: Drawn, pixels: int) -> tf.Tensor:
@@ -33,20 +47,11 @@ def composed(drawn: Drawn, pixels: int) -> tf.Tensor:
     Returns:
         float32 `[3, 3]`.
     """
-    turn = _amount(drawn, "Rotate") * (math.pi / 180)
-    cosine, sine = tf.cos(turn), tf.sin(turn)
-    centre = pixels / 2
-    zero, one = tf.zeros_like(turn), tf.ones_like(turn)
-    rows = [
-        cosine,
-        _amount(drawn, "ShearX") - sine,
-        _amount(drawn, "TranslateX") + centre * (1 - cosine + sine),
-        _amount(drawn, "ShearY") + sine,
-        cosine,
-        _amount(drawn, "TranslateY") + centre * (1 - cosine - sine),
-        *(zero, zero, one),
-    ]
-    maps = tf.reshape(tf.stack(rows, axis=1), [-1, 3, 3])
+    amounts = _amounts(drawn)
+    turn = amounts[:, :1] * (math.pi / 180)
+    terms = tf.concat([tf.cos(turn), tf.sin(turn), amounts[:, 1:]], axis=1)
+    linear, constant = _map_of(pixels / 2)
+    maps = tf.reshape(terms @ linear + constant, [-1, 3, 3])
     whole = maps[0]
     for layer in range(1, drawn.ops.shape[0]):
         whole = whole @ maps[layer]
@@ -62,33 +67,62 @@ def into(source: tf.Tensor, mirrored: tf.Tensor, pixels: int) -> tf.Tensor:
         pixels: Side of the image.
 
     Returns:
-        float32 `[3, 3]`.
+        float32 `[2, 3]`: x and y of the picture.
     """
-    scale = tf.cast(tf.shape(source)[:2], tf.float32) / pixels
-    mirror = tf.cast(mirrored, tf.float32)
-    along = scale[1] * (1 - 2 * mirror)
-    rows = [[along, 0, scale[1] * pixels * mirror], [0, scale[0], 0], [0, 0, 1]]
-    return tf.stack(
-        [tf.stack([tf.cast(x, tf.float32) for x in row]) for row in rows]
+    size = tf.cast(tf.shape(source)[:2], tf.float32)
+    plain = np.array([[1, 0, 0], [0, 1, 0]], np.float32) / pixels
+    mirror = np.array([[-1, 0, pixels], [0, 1, 0]], np.float32) / pixels
+    way = tf.gather(np.stack([plain, mirror]), tf.cast(mirrored, tf.int32))
+    return way * size[::-1, tf.newaxis]
+
+
+def shifted(image: tf.Tensor, across_down: tf.Tensor) -> tf.Tensor:
+    """Moves an image by whole pixels; what comes from outside is grey.
+
+    Args:
+        image: float32 `[height, width, 3]` of static shape.
+        across_down: int32 `[2]`: how far to the left and up.
+    """
+    height, width, _ = image.shape
+    limit = np.array([height, width])
+    moved = tf.clip_by_value(across_down[::-1], -limit, limit)
+    after, before = tf.maximum(moved, 0), tf.maximum(-moved, 0)
+    bytes_ = np.array([1, 3])
+    kept = tf.slice(
+        tf.reshape(image, [height, width * 3]),
+        after * bytes_,
+        (limit - after - before) * bytes_,
     )
+    paddings = tf.stack([before * bytes_, after * bytes_], axis=1)
+    padded = tf.pad(kept, paddings, constant_values=float(GREY))
+    return tf.reshape(padded, image.shape)
 
 
 def sampled(source: tf.Tensor, whole: tf.Tensor, pixels: int) -> tf.Tensor:
     """The nearest pixel of the source for each of a square image.
 
     Args:
-        source: uint8 `[height, width, 3]`.
-        whole: float32 `[3, 3]`, from the image to the source.
+        source: `[height, width, 3]` of any dtype.
+        whole: float32 `[2, 3]`, from the image to the source.
         pixels: Side of the image.
 
     Returns:
-        uint8 `[pixels, pixels, 3]`, grey where the map leads out.
+        `[pixels, pixels, 3]` of that dtype, grey where the map leads out.
     """
-    shape = tf.shape(source)
-    height, width = shape[0], shape[1]
-    middles = tf.range(pixels, dtype=tf.float32) + 0.5
-    across = _places(whole[0], middles, width)
-    down = _places(whole[1], middles, height)
+    height, width, _ = tf.unstack(tf.shape(source))
+    middles = np.arange(pixels, dtype=np.float32) + 0.5
+    by_column, by_row, offset = tf.split(whole, 3, axis=1)
+    # A pixel further, so that what is cut off counts down from the border's.
+    columns = tf.unstack(by_column * middles + (offset + 1))
+    rows = tf.unstack(by_row * middles)
+
+    def places(axis: int, length: tf.Tensor) -> tf.Tensor:
+        place = columns[axis] + rows[axis][:, tf.newaxis]
+        end = tf.cast(length + 1, tf.float32)
+        inside = tf.maximum(tf.minimum(place, end), 0.0)
+        return tf.cast(inside, tf.int32)
+
+    across, down = places(0, width), places(1, height)
     # With a grey border all around, so that every place is one.
     padded = tf.pad(as_rows(source), [[1, 1], [3, 3]], constant_values=GREY)
     colours = tf.reshape(padded, [-1, 3])
@@ -98,14 +132,26 @@ def sampled(source: tf.Tensor, whole: tf.Tensor, pixels: int) -> tf.Tensor:
     return tf.ensure_shape(taken, [pixels, pixels, 3])
 
 
-def _places(row: tf.Tensor, middles: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """Places along an axis with a border: int32 `[pixels, pixels]`."""
-    # A pixel further, so that what is cut off counts down from the border's.
-    places = (row[0] * middles + row[2] + 1) + (row[1] * middles)[:, tf.newaxis]
-    end = tf.cast(length, tf.float32) + 1
-    return tf.cast(tf.clip_by_value(places, 0.0, end), tf.int32)
+def _amounts(drawn: Drawn) -> tf.Tensor:
+    """What each layer gives to each affine op, mostly 0: `[layers, 5]`."""
+    chosen = tf.equal(drawn.ops[:, tf.newaxis], _NUMBERS)
+    return tf.where(chosen, drawn.arguments[:, tf.newaxis], 0.0)
 
 
-def _amount(drawn: Drawn, op: Op) -> tf.Tensor:
-    """The argument of each layer that is this op, else 0: `[layers]`."""
-    return tf.where(drawn.ops == NAMES.index(op), drawn.arguments, 0.0)
+def _map_of(centre: float) -> tuple[np.ndarray, np.ndarray]:
+    """How an affine op's map follows from its terms: linear, constant.
+
+    The terms are cosine and sine of its turn about the centre, the shears
+    and the translations, of which but one op's are none.
+    """
+    linear = [
+        #  x of x, y, 1            y of x, y, 1
+        [1, 0, -centre,            0, 1, -centre,           0, 0, 0],
+        [0, -1, centre,            1, 0, -centre,           0, 0, 0],
+        [0, 1, 0,                  0, 0, 0,                 0, 0, 0],
+        [0, 0, 0,                  1, 0, 0,                 0, 0, 0],
+        [0, 0, 1,                  0, 0, 0,                 0, 0, 0],
+        [0, 0, 0,                  0, 0, 1,                 0, 0, 0],
+    ]  # fmt: skip
+    constant = [0, 0, centre, 0, 0, centre, 0, 0, 1]
+    return np.array(linear, np.float32), np.array(constant, np.float32)
