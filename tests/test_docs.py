@@ -13,6 +13,7 @@ from edgetpu.run import __main__ as device
 from efficientnet_tf.data.cut import CropRule, ResizeKernel
 from efficientnet_tf.networks.stages import NormalizationName
 from efficientnet_tf.training.config_files import load_config, override
+from efficientnet_tf.verbs.command import Command
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -69,7 +70,10 @@ def test_a_command_parses(command, monkeypatch):
     assert bool(words) == (verb == "predict")
     written = given.config and not given.config.endswith(".json")
     config = load_config(given.config if written else str(main.DIGITS))
-    assert override(config, main._settings(given)) is not None
+    assert (
+        override(config, Command(given, str(main.DIGITS)).settings())
+        is not None
+    )
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "configs").glob("*.py")))

@@ -1,0 +1,1 @@
+"""What the first word of `python main.py` stands for."""
