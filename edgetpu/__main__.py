@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edgetpu.report import ExportReport
+    from edgetpu.source import Source
 
 EXPORT_HELP = """\
 python -m edgetpu export --model_dir=RUN [--out=DIR]
@@ -273,18 +274,24 @@ def _forecast(values: flags.FlagValues, path: str) -> None:
         raise RunError(f"{path} would not run whole on the Edge TPU")
 
 
-def _quantize(values: flags.FlagValues) -> None:
+def _source(values: flags.FlagValues) -> Source:
     if not values.model:
         raise InputError(
             "--model is missing; give a model directory or a .keras file"
         )
-    from edgetpu import tables
-    from edgetpu.quantize_files import quantize_files
-    from edgetpu.source import default_out, load_source
+    from edgetpu.source import load_source
 
-    source = load_source(
+    return load_source(
         values.model, checkpoint=values.checkpoint, settings=values.set
     )
+
+
+def _quantize(values: flags.FlagValues) -> None:
+    from edgetpu import tables
+    from edgetpu.quantize_files import quantize_files
+    from edgetpu.source import default_out
+
+    source = _source(values)
     report = quantize_files(
         source,
         source.open_data(values.calibration, "--calibration"),
@@ -305,17 +312,10 @@ def _quantize(values: flags.FlagValues) -> None:
 
 
 def _verify(values: flags.FlagValues, path: str) -> None:
-    if not values.model:
-        raise InputError(
-            "--model is missing; give a model directory or a .keras file"
-        )
-    from edgetpu.source import load_source
     from edgetpu.verify_file import verify_file, write_report
     from edgetpu.verify_tables import verified_pages
 
-    source = load_source(
-        values.model, checkpoint=values.checkpoint, settings=values.set
-    )
+    source = _source(values)
     report = verify_file(
         source,
         source.open_data(values.data_dir, "--data_dir"),

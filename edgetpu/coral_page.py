@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,9 @@ from edgetpu.advice import squeezes, swishes
 from edgetpu.blueprint import blueprint
 from edgetpu.forecast import forecast
 from edgetpu.known_failures import KNOWN
+from efficientnet_tf import marked_tables
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.marked_tables import markdown
 from efficientnet_tf.networks import network
 
 LATENCY = "coral_latency.csv"
@@ -46,21 +48,15 @@ def with_tables(text: str, folder: Path) -> str:
     """The page with each table between its two markers.
 
     Args:
-        text: The page; `<!-- NAME: begin -->` and `<!-- NAME: end -->` for
-            each table.
+        text: The page.
         folder: Where the CSV files are.
 
     Raises:
         InputError: The text lacks a marker.
     """
-    for name, table in TABLES.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        before, found, rest = text.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise InputError(f"the text needs {begin!r} and then {end!r}")
-        text = f"{before}{begin}\n{table(folder)}{end}{after}"
-    return text
+    return marked_tables.with_tables(
+        text, {name: table(folder) for name, table in TABLES.items()}
+    )
 
 
 def operators_table(folder: Path) -> str:
@@ -69,7 +65,7 @@ def operators_table(folder: Path) -> str:
     for name, limits in rules.OPERATORS.items():
         beyond = "; ".join(rules.LIMITS[limit].says for limit in limits)
         rows.append((f"`{name}`", beyond or "-"))
-    return _markdown(("operator", "stays on the CPU where"), "ll", rows)
+    return markdown(("operator", "stays on the CPU where"), "ll", rows)
 
 
 def failures_table(folder: Path) -> str:
@@ -80,7 +76,7 @@ def failures_table(folder: Path) -> str:
             name="an operator", version="N", seconds="so many"
         )
         rows.append((f"`{known.says}`", cause, known.cure))
-    return _markdown(("the compiler says", "cause", "cure"), "lll", rows)
+    return markdown(("the compiler says", "cause", "cure"), "lll", rows)
 
 
 def networks_table(folder: Path) -> str:
@@ -107,7 +103,7 @@ def networks_table(folder: Path) -> str:
                 f"{gates[0]} swish, {gates[1]} SE" if any(gates) else "",
             )
         )
-    return _markdown(
+    return markdown(
         (
             "network",
             "on the Edge TPU",
@@ -139,7 +135,7 @@ def exports_table(folder: Path) -> str:
                 f"{int(row['bytes']):,}",
             )
         )
-    return _markdown(
+    return markdown(
         (
             "network",
             "stride of fused blocks",
@@ -169,7 +165,7 @@ def memory_table(folder: Path) -> str:
                 row["source"],
             )
         )
-    return _markdown(
+    return markdown(
         ("model", "bytes, measured", "bytes, est.", "error", "measured by"),
         "lrrrl",
         rows,
@@ -208,7 +204,7 @@ def latency_table(folder: Path) -> str:
         "error, rates of the others",
         "published by",
     )
-    return _markdown(header, "lrrrrl", told) + summary
+    return markdown(header, "lrrrrl", told) + summary
 
 
 TABLES: dict[str, Callable[[Path], str]] = {
@@ -236,14 +232,6 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 def _mib(count: int) -> str:
     return f"{count / 2**20:.2f}"
-
-
-def _markdown(
-    header: Sequence[str], sides: str, rows: Sequence[Sequence[str]]
-) -> str:
-    rule = ["---:" if side == "r" else "---" for side in sides]
-    lines = [header, rule, *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _main(arguments: list[str]) -> None:

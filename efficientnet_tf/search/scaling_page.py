@@ -18,6 +18,7 @@ from typing import Any
 
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.marked_tables import markdown
 from efficientnet_tf.networks import find_variant, network
 from efficientnet_tf.search import hbm, paper_tables
 from efficientnet_tf.search.coefficients import Coefficients
@@ -422,9 +423,7 @@ def verdict(found: dict[str, Any]) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    align = ["---", *["---:"] * (len(header) - 1)]
-    lines = [header, align, *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return markdown(header, "l" + "r" * (len(header) - 1), rows)
 
 
 def _filled(text: str) -> str:

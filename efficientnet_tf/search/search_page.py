@@ -19,8 +19,10 @@ from typing import Any
 
 from scipy.stats import mannwhitneyu
 
+from efficientnet_tf import marked_tables
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.marked_tables import markdown
 from efficientnet_tf.search.search_plots import save_front, save_history
 
 SEARCHES = ("random", "evolution")
@@ -41,21 +43,15 @@ def with_tables(text: str, folder: Path) -> str:
     """The page with each table between its two markers.
 
     Args:
-        text: The page; `<!-- NAME: begin -->` and `<!-- NAME: end -->` for
-            each table.
+        text: The page.
         folder: Where the saved searches are.
 
     Raises:
         InputError: The text lacks a marker.
     """
-    for name, table in TABLES.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        before, found, rest = text.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise InputError(f"the text needs {begin!r} and then {end!r}")
-        text = f"{before}{begin}\n{table(folder)}{end}{after}"
-    return text
+    return marked_tables.with_tables(
+        text, {name: table(folder) for name, table in TABLES.items()}
+    )
 
 
 def searches(folder: Path) -> dict[str, dict[str, Any]]:
@@ -89,7 +85,7 @@ def searches_table(folder: Path) -> str:
         (words, *(figure(each) for each in found))
         for words, figure in _FIGURES.items()
     ]
-    return _markdown(("", *SEARCHES), rows) + "\n" + _verdict(*found)
+    return markdown(("", *SEARCHES), "lrr", rows) + "\n" + _verdict(*found)
 
 
 def _verdict(chance: dict[str, Any], evolved: dict[str, Any]) -> str:
@@ -129,8 +125,9 @@ def proxies_table(folder: Path) -> str:
         )
         for name, words in _NAMES.items()
     ]
-    return _markdown(
+    return markdown(
         (f"proxy, {len(found['networks'])} networks", "Spearman", "Kendall"),
+        "lrr",
         rows,
     )
 
@@ -175,12 +172,6 @@ _FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
         lambda found: f"{statistics.median(_late(found)):.4f}"
     ),
 }
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    lines = [header, rule, *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _main(arguments: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from efficientnet_tf.errors import InputError, near
 from efficientnet_tf.networks import Network, Variant
-from efficientnet_tf.networks.families import CENTERED, IMAGENET
+from efficientnet_tf.networks.families import CENTERED, IMAGENET, MOBILENET_V2
 from efficientnet_tf.networks.resolve import round_width
 from efficientnet_tf.networks.stages import Family, Kind, Stage
 
@@ -86,17 +86,6 @@ class Space:
 
 # fmt: off
 
-# MobileNetV2 (Sandler et al. 2018, table 2), which MnasNet's space lies around.
-#             block   repeats kernel stride expand width
-_MOBILENET_V2 = (
-    Stage("mbconv",   1,      3,     1,     1,     16),
-    Stage("mbconv",   2,      3,     2,     6,     24),
-    Stage("mbconv",   3,      3,     2,     6,     32),
-    Stage("mbconv",   4,      3,     2,     6,     64),
-    Stage("mbconv",   3,      3,     1,     6,     96),
-    Stage("mbconv",   3,      3,     2,     6,    160),
-    Stage("mbconv",   1,      3,     1,     6,    320),
-)
 # The stages and strides of EfficientNet-EdgeTPU-S.
 _EDGETPU = (
     Stage("fused",    1,      3,     1,     4,     24),
@@ -120,7 +109,8 @@ SPACES: dict[SpaceName, Space] = {
     # 0.75, 1 and 1.25 and one layer fewer or more than MobileNetV2 has. Left
     # out: a skip by pooling. Expansions 3 and 6 are those of MnasNet-A1.
     "mnas": Space(
-        Family(_MOBILENET_V2, activation="relu", normalization=IMAGENET),
+        # What MnasNet's space lies around.
+        Family(MOBILENET_V2.stages, activation="relu", normalization=IMAGENET),
         operations=("conv", "separable", "mbconv3", "mbconv6"),
         kernels=(3, 5),
         squeezes=(0.0, 0.25),

@@ -1,0 +1,43 @@
+"""Pages whose tables are computed: what stands between two markers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from efficientnet_tf.errors import InputError
+
+
+def with_tables(text: str, tables: Mapping[str, str]) -> str:
+    """A page with each table between its two markers.
+
+    Args:
+        text: The page; `<!-- NAME: begin -->` and `<!-- NAME: end -->` for
+            each table.
+        tables: By their names.
+
+    Raises:
+        InputError: The text lacks a marker.
+    """
+    for name, table in tables.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise InputError(f"the text needs {begin!r} and then {end!r}")
+        text = f"{before}{begin}\n{table}{end}{after}"
+    return text
+
+
+def markdown(
+    header: Sequence[str], sides: str, rows: Sequence[Sequence[str]]
+) -> str:
+    """A table in Markdown.
+
+    Args:
+        header: Names of the columns.
+        sides: "l" or "r" for each.
+        rows: As many texts each.
+    """
+    rule = ["---:" if side == "r" else "---" for side in sides]
+    lines = [header, rule, *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
