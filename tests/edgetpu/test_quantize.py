@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from edgetpu.quantize import device_model, quantize
+from edgetpu.quantize import INPUT, device_model, quantize
 from edgetpu.reader import read_graph
+from edgetpu.run import Runner
+from efficientnet_tf.data.preprocess import normalize
 from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.networks import network
 
@@ -223,3 +225,26 @@ def test_whole_networks(name, operators, taught, pictures, with_extremes):
     assert operators.items() <= counts.items()
     if name == "efficientnet-edgetpu-S":
         assert sum(counts.values()) == 66
+
+
+def test_what_all_logits_share_costs_no_resolution(
+    lite, pictures, with_extremes
+):
+    """Logits of an image may have any offset in common: softmax has none."""
+    shifted = keras.models.clone_model(lite.model)
+    shifted.set_weights(lite.model.get_weights())
+    kernel, bias = shifted.get_layer("predictions").get_weights()
+    common = np.random.default_rng(0).normal(0, 20, (len(kernel), 1))
+    shifted.get_layer("predictions").set_weights([kernel + common, bias + 7])
+    images = with_extremes(pictures(24, seed=3)[0])
+    plain = Runner(quantize(lite.network, lite.model, images))
+    moved = Runner(quantize(lite.network, shifted, images))
+    for image in pictures(8, seed=9)[0]:
+        np.testing.assert_allclose(
+            moved.scores(image), plain.scores(image), atol=2 / 256
+        )
+    # Of the logits themselves nothing is taken away.
+    model = device_model(lite.network, shifted, "logits")
+    inputs = normalize(images[:1], INPUT)
+    expected = shifted(normalize(images[:1], lite.network.normalization))
+    np.testing.assert_allclose(model(inputs), expected, rtol=1e-3, atol=1e-2)
