@@ -114,6 +114,7 @@ DIR, RUN/export or the folder of the .keras file if not given, gets
   NAME_logits_int8.tflite     with --head=logits
   NAME_embedding_int8.tflite  with --head=embedding: the pooled features
   NAME_int8_int8io.tflite     with --inference_type=int8
+  NAME_int8.json              the same figures, and how pictures are cut for it
   labels.txt                  names of the classes, if the model has them
 """
 

@@ -69,9 +69,10 @@ def export(
     make_folder(out, "--out")
     int8 = file_name(trained.network.name, "softmax", "uint8")
     files = _Files(out, int8.removesuffix(".tflite"))
-    files.remove_compiled()
-
     content, calibrated = _quantized(trained, dataset, calibration_images)
+    verified = _verified(trained, dataset, content, verify_images, first)
+
+    files.remove_compiled()
     files.write(files.int8, content)
     write_text(
         files.path(LABELS), "".join(f"{label}\n" for label in trained.labels)
@@ -79,7 +80,6 @@ def export(
     model = read_model(content)
     found = forecast(model)
     problems = found.problems
-    verified = _verified(trained, dataset, content, verify_images, first)
     compiled, failure = None, None
     if program and not problems:
         _say(f"compiling with {program}")

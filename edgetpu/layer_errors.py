@@ -101,7 +101,11 @@ def _pairs(exact: Graph, rounded: Graph) -> list[tuple[int, int]]:
         [op for op in graph.operators if op.name not in _RENUMBERING]
         for graph in (exact, rounded)
     ]
-    if [op.name for op in ours] != [op.name for op in theirs]:
+    said = [
+        [(op.name, graph.tensors[op.outputs[0]].shape) for op in operators]
+        for graph, operators in ((exact, ours), (rounded, theirs))
+    ]
+    if said[0] != said[1]:
         return []
     return [
         (one.outputs[0], other.outputs[0])

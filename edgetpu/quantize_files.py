@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from edgetpu.quantize import Head, InferenceType, quantize
 from edgetpu.reader import read_model
 from edgetpu.report import Port
 from edgetpu.source import Source
+from efficientnet_tf.data.cut import CropRule, ResizeKernel
 from efficientnet_tf.data.dataset import RecordDataset
 from efficientnet_tf.data.manifest import LABELS
 from efficientnet_tf.errors import InputError
@@ -35,6 +37,8 @@ class QuantizeReport:
         input: It takes (pixel - 127) / 128.
         output: What the head gives.
         operators: How often each operator occurs.
+        crop: How much of a picture goes into it: see `Cut`.
+        resize: The kernel that brings it to size.
         calibration: Where the images came from.
         calibration_images: How many set the int8 ranges, an all-0 and an
             all-255 image not counted.
@@ -52,6 +56,8 @@ class QuantizeReport:
     input: Port
     output: Port
     operators: dict[str, int]
+    crop: CropRule
+    resize: ResizeKernel
     calibration: str
     calibration_images: int
     calibration_range: CalibrationRange
@@ -78,7 +84,8 @@ def quantize_files(
     """Quantises a network to a file, after a look at what is ahead.
 
     Writes `NAME_int8.tflite`, with the head and "int8io" in its name where
-    they are not the usual ones, and `labels.txt` where the classes are known.
+    they are not the usual ones, `NAME_int8.json` with what is returned, and
+    `labels.txt` where the classes are known.
 
     Args:
         source: What to quantise.
@@ -118,7 +125,7 @@ def quantize_files(
         write_text(os.path.join(out, LABELS), lines)
     model = read_model(content)
     found = forecast(model)
-    return QuantizeReport(
+    report = QuantizeReport(
         network=source.network.name,
         head=head,
         file=path,
@@ -126,6 +133,8 @@ def quantize_files(
         input=port(model.main, model.main.inputs),
         output=port(model.main, model.main.outputs),
         operators=model.main.counts(),
+        crop=source.cut.crop,
+        resize=source.cut.resize,
         calibration=dataset.path,
         calibration_images=count,
         calibration_range=calibration_range,
@@ -134,6 +143,9 @@ def quantize_files(
         problems=found.problems,
         cautions=found.cautions,
     )
+    facts = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
+    write_text(f"{path.removesuffix('.tflite')}.json", facts + "\n")
+    return report
 
 
 def file_name(name: str, head: Head, inference_type: InferenceType) -> str:

@@ -27,8 +27,10 @@ from efficientnet_tf.progress import progress
 WORST_IMAGES, SAMPLES, LAYER_IMAGES = 12, 12, 16
 
 _FLOAT_BATCH = 32
-# Of probabilities in steps of 1/256, what stands for less than half a step.
+# Of probabilities in steps of 1/256.
 _HALF_STEP = 1 / 512
+# Where the others leave nothing, a class is still not impossible.
+_LEAST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -251,7 +253,7 @@ def _judged(
                     float_class=int(np.argmax(row)),
                     float_score=float(np.exp(np.max(row))),
                     int8_class=int(np.argmax(scores)),
-                    int8_score=float(np.exp(np.max(rounded))),
+                    int8_score=_likeliest(scores, head),
                     kl=float(np.sum(np.exp(row) * (row - rounded))),
                 ),
                 image,
@@ -259,11 +261,25 @@ def _judged(
             place += 1
 
 
+def _likeliest(scores: np.ndarray, head: Head) -> float:
+    """The highest probability; of a softmax as the file gives it."""
+    if head == "softmax":
+        return float(scores.max())
+    return float(np.exp(_log_probabilities(scores, head).max()))
+
+
 def _log_probabilities(scores: np.ndarray, head: Head) -> np.ndarray:
-    """float64 `[classes]`; what came out as 0 may be up to half a step."""
+    """float64 `[classes]`, of which the powers add up to 1.
+
+    Of a softmax in steps of 1/256 what came out as 0 may be up to half a step:
+    such classes share what the others leave of 1, as far as that goes.
+    """
     wide = scores.astype(np.float64)
     if head == "softmax":
-        wide = np.log(np.maximum(wide, _HALF_STEP))
+        nothing = wide <= 0
+        left = max(1 - wide[~nothing].sum(), 0.0)
+        share = min(left / max(nothing.sum(), 1), _HALF_STEP)
+        wide = np.log(np.where(nothing, max(share, _LEAST), wide))
     wide -= wide.max()
     normal: np.ndarray = wide - np.log(np.sum(np.exp(wide)))
     return normal

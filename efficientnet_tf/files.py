@@ -105,7 +105,9 @@ def replacing_folder(path: str) -> Iterator[str]:
                 tf.io.gfile.rename(aside, path)
             raise
     finally:
-        for left in (temporary, aside):
+        # What stepped aside and could not come back is all there is.
+        done = (temporary, aside) if tf.io.gfile.exists(path) else (temporary,)
+        for left in done:
             if tf.io.gfile.exists(left):
                 tf.io.gfile.rmtree(left)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import sys
 import time
@@ -23,9 +24,9 @@ Classifies pictures by a .tflite classifier: one of this project's, or another
 with one square input, uint8, int8 or float32.
 
 Runs on the CPU; a file compiled for the Edge TPU runs there, by libedgetpu.
-Pictures are cut and resized as export.json beside the model says, else as by
---crop and --resize; names of classes come from labels.txt beside it, else from
---labels.
+Pictures are cut and resized as NAME.json or export.json beside the model says,
+if --crop and --resize do not; names of classes come from labels.txt beside it,
+if not from --labels.
 """
 BENCHMARK = """\
 Times a .tflite file of any kind on what is no picture: milliseconds of one
@@ -63,7 +64,9 @@ def parse(
     benchmark = benchmark or "--benchmark" in arguments
     parser = (_benchmark_flags if benchmark else _run_flags)(program)
     words = [word for word in arguments if word != "--benchmark"]
-    return parser.parse_args(words, argparse.Namespace(benchmark=benchmark))
+    given = parser.parse_args(words)
+    given.benchmark = benchmark
+    return given
 
 
 def _flags(program: str, about: str) -> argparse.ArgumentParser:
@@ -92,6 +95,10 @@ def _flags(program: str, about: str) -> argparse.ArgumentParser:
 def _run_flags(program: str) -> argparse.ArgumentParser:
     parser = _flags(program, RUN)
     parser.add_argument("images", nargs="+", help="pictures")
+    parser.add_argument(
+        "--benchmark", action="store_true", help="time the model instead; "
+        "then no pictures: `--benchmark --help` tells more",
+    )  # fmt: skip
     parser.add_argument("--labels", help="names of the classes, a line each")
     parser.add_argument(
         "--top", type=_positive, default=5, help="classes to name (5)"
@@ -104,11 +111,11 @@ def _run_flags(program: str) -> argparse.ArgumentParser:
         "--resize", choices=tuple(KERNELS), help="the kernel: data.resize"
     )
     parser.add_argument(
-        "--mean", type=float, default=MEAN, help="the model was trained on "
+        "--mean", type=_finite, default=MEAN, help="the model was trained on "
         "(pixel - mean) / std (127)",
     )  # fmt: skip
     parser.add_argument(
-        "--std", type=float, default=STD, help="see --mean (128)"
+        "--std", type=_finite, default=STD, help="see --mean (128)"
     )
     return parser
 
@@ -125,9 +132,18 @@ def _benchmark_flags(program: str) -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
     return value
 
 
@@ -182,7 +198,8 @@ def _benchmark(given: argparse.Namespace) -> int:
         compiled = COMPILED in file.read()
     facts = {
         "model": given.model,
-        "edge_tpu": bool(given.delegate) or compiled,
+        "edge_tpu": compiled,
+        "delegate": given.delegate,
         "threads": given.threads,
         "load_ms": load,
     }
@@ -202,16 +219,35 @@ def _benchmark(given: argparse.Namespace) -> int:
 
 def _cut(given: argparse.Namespace) -> tuple[str, str]:
     """How pictures are cut: as the flags, the export or the project says."""
-    path = os.path.join(os.path.dirname(given.model), REPORT)
-    said = {}
-    if os.path.isfile(path):
+    folder, name = os.path.split(given.model)
+    stem = name.split(".")[0]
+    if stem.endswith("_edgetpu"):
+        stem = stem[: -len("_edgetpu")]
+    said: dict = {}
+    # `quantize` leaves the one, `export` the other.
+    for path in (os.path.join(folder, f"{stem}.json"),
+                 os.path.join(folder, REPORT)):  # fmt: skip
+        found = _said(path) if os.path.isfile(path) else {}
+        if os.path.basename(str(found.get("file"))) == f"{stem}.tflite":
+            said = found
+            break
+    crop = given.crop or said.get("crop", _CROP)
+    resize = given.resize or said.get("resize", _RESIZE)
+    if crop not in CROPS or resize not in KERNELS:
+        raise ValueError(
+            f"{path} says crop {crop!r} and resize {resize!r}, which are not "
+            "known here; say others by --crop and --resize"
+        )
+    return crop, resize
+
+
+def _said(path: str) -> dict:
+    try:
         with open(path, encoding="utf-8") as file:
             said = json.load(file)
-    if said.get("file", "").split(".")[0] not in os.path.basename(given.model):
-        said = {}
-    crop = given.crop or said.get("crop") or _CROP
-    resize = given.resize or said.get("resize") or _RESIZE
-    return crop, resize
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    return said if isinstance(said, dict) else {}
 
 
 def _labels(given: argparse.Namespace) -> list[str]:
@@ -222,7 +258,7 @@ def _labels(given: argparse.Namespace) -> list[str]:
     try:
         with open(path, encoding="utf-8") as file:
             return file.read().splitlines()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"--labels {path} cannot be read: {error}") from error
 
 

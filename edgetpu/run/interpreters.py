@@ -17,6 +17,8 @@ from .quiet import quiet
 # Names an operator of a file that is compiled for the Edge TPU.
 COMPILED = b"edgetpu-custom-op"
 
+# The function that makes a delegate of a library.
+_CREATE = "tflite_plugin_create_delegate"
 _LIBRARIES = {
     "darwin": "libedgetpu.1.dylib",
     "win32": "edgetpu.dll",
@@ -78,13 +80,19 @@ def _read(path: str) -> bytes:
 
 def _edge_tpu(library: str) -> object:
     try:
-        # LiteRT's own object breaks where the library is not there.
-        ctypes.CDLL(library)
+        # LiteRT's own object breaks where the library is not there, or is
+        # another one.
+        loaded = ctypes.CDLL(library)
     except OSError as error:
         raise ValueError(
             f"delegate {library!r} cannot be loaded ({error}); "
             "install the Edge TPU runtime, libedgetpu"
         ) from error
+    if not hasattr(loaded, _CREATE):
+        raise ValueError(
+            f"delegate {library!r} is a library without {_CREATE}; give the "
+            "Edge TPU runtime, libedgetpu"
+        )
     try:
         return load_delegate(library)
     except (RuntimeError, ValueError) as error:

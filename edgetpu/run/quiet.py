@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -18,7 +19,9 @@ def quiet() -> Iterator[None]:
     Where the block raises, the end of what was held back becomes a note of
     the exception: it often is the only explanation.
     """
-    with tempfile.TemporaryFile("w+", errors="replace") as held:
+    with tempfile.TemporaryFile("w+b") as bytes_held:
+        # Of what may be any bytes.
+        held = io.TextIOWrapper(bytes_held, errors="replace")
         try:
             with _into(held.fileno()), redirect_stdout(held):
                 with redirect_stderr(held):

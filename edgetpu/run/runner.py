@@ -132,6 +132,9 @@ def input_values(
     if dtype not in _WHOLE:
         return x.astype(dtype)
     scale, zero_point = taken["quantization"]
+    if not scale:
+        # Whole numbers that stand for themselves: the model has its own way.
+        return np.arange(256).clip(0, np.iinfo(dtype).max).astype(dtype)
     limits = np.iinfo(dtype)
     values: np.ndarray = np.rint(x / scale + zero_point)
     return values.clip(limits.min, limits.max).astype(dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import json
 import os
 import shutil
@@ -79,6 +80,68 @@ def test_pictures_are_cut_as_the_export_says(folder, capsys):
     assert (found["crop"], found["resize"]) == ("pad32", "legacy_bicubic")
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("[1]", None),
+        ("{", "export.json cannot be read"),
+        ('{"file": "lite_int8.tflite", "crop": "bogus"}', "'bogus'"),
+    ],
+)
+def test_an_export_that_says_nonsense(folder, capsys, said, message):
+    (folder / "export.json").write_text(said)
+    code, _, err = _ran(
+        capsys, "run", folder / "lite_int8.tflite", folder / "red.png"
+    )
+    assert code == (2 if message else 0)
+    assert (message or "") in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "{model}", "{image}", "--std=nan"),
+        ("run", "{model}", "{image}", "--mean=inf"),
+        ("run", "{model}", "{image}", "--top=0"),
+        ("run", "{model}"),
+        ("benchmark", "{model}", "--runs=none"),
+    ],
+)
+def test_wrong_flags_end_with_2(folder, capsys, words):
+    places = {
+        "model": folder / "lite_int8.tflite",
+        "image": folder / "red.png",
+    }
+    with pytest.raises(SystemExit) as ended:
+        _ran(capsys, *(word.format(**places) for word in words))
+    assert ended.value.code == 2
+
+
+def test_old_pythons_hold_chatter_back():
+    """Boards have Python 3.7; what needs no package runs on one here."""
+    old = next(
+        (
+            path
+            for path in Path.home().glob(".pyenv/versions/3.7*/bin/python")
+            if path.is_file()
+        ),
+        None,
+    )
+    if old is None:
+        pytest.skip("needs Python 3.7 in ~/.pyenv")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import quiet, os\n"
+        "with quiet.quiet(): print('no'); os.write(2, b'no \\xff')\n"
+        "print('yes')"
+    )
+    done = subprocess.run(
+        [old, "-c", code, ROOT / "edgetpu" / "run"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("yes\n", "")
+
+
 def test_a_picture_that_is_none_keeps_no_other_from_its_answer(folder, capsys):
     (folder / "bad.jpg").write_bytes(b"no picture")
     code, out, err = _ran(
@@ -101,12 +164,15 @@ def test_a_picture_that_is_none_keeps_no_other_from_its_answer(folder, capsys):
         (("run", "{model}", "a", "--std=0"), "--std 0"),
         (("run", "{model}", "a", "--labels=none.txt"), "none.txt"),
         (("benchmark", "{text}"), "cannot load the model"),
+        (("benchmark", "{model}", "--delegate={libc}"), "is a library without"),
     ],
 )
 def test_wrong_input_is_a_line(folder, capsys, words, message):
     places = {
         "model": folder / "lite_int8.tflite",
         "text": folder / "labels.txt",
+        # A library, and no delegate.
+        "libc": ctypes.util.find_library("c"),
     }
     code, _, err = _ran(capsys, *(word.format(**places) for word in words))
     assert code == 2

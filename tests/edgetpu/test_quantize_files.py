@@ -61,7 +61,9 @@ def test_a_file_and_what_is_forecast_of_it(
     assert made.on_edge_tpu == sum(made.operators.values())
     assert (made.input.dtype, made.input.zero_point) == ("uint8", 127)
     assert made.calibration_images == 24
-    json.dumps(made.to_dict())
+    beside = path.with_suffix(".json").read_text()
+    assert json.loads(beside) == json.loads(json.dumps(made.to_dict()))
+    assert (made.crop, made.resize) == ("pad32", "legacy_bicubic")
     said = capfd.readouterr().err.splitlines()
     assert said[-1] == f"quantising {NAME} with 24 training images"
     assert not os.path.exists(path.parent / ".trial")
