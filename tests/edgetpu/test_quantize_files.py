@@ -112,7 +112,8 @@ def test_a_file_that_would_not_compile_is_kept_and_told(
     said = capsys.readouterr().err.splitlines()[-1]
     assert f"{SMALL}_int8.tflite was written, and would not compile" in said
     assert "opcode 'CONV_2D' version '3'" in said
-    assert os.listdir(tmp_path) == [f"{SMALL}_int8.tflite"]
+    made = [f"{SMALL}_int8.json", f"{SMALL}_int8.tflite"]
+    assert sorted(os.listdir(tmp_path)) == made
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,8 @@ def test_command_line(keras_file, records, converts, tmp_path, capsys):
     assert told["calibration"] == str(records)
     assert told["calibration_images"] == 5
     assert told["compiles"] is True
-    assert os.listdir(tmp_path) == [f"{SMALL}_int8.tflite"]
+    made = [f"{SMALL}_int8.json", f"{SMALL}_int8.tflite"]
+    assert sorted(os.listdir(tmp_path)) == made
     assert command_line.main(arguments[:3] + arguments[4:]) == 0
     shown = capsys.readouterr().out
     for words in ("int8 file", "zero point 127", "5 images of", "Edge TPU"):
@@ -235,6 +237,7 @@ def test_command_line_of_a_run(lite, records, converts, tmp_path, monkeypatch):
     assert code == 0
     assert seen == {"path": str(run), "checkpoint": "best"}
     assert sorted(os.listdir(run / "export")) == [
+        f"{NAME}_logits_int8.json",
         f"{NAME}_logits_int8.tflite",
         "labels.txt",
     ]
@@ -256,7 +259,7 @@ def test_the_same_file_each_time(keras_file, records, tmp_path, head):
             ]
         )
         assert code == 0
-        (file,) = os.listdir(out)
+        (file,) = (x for x in os.listdir(out) if x.endswith(".tflite"))
         files.append((out / file).read_bytes())
     assert files[0] == files[1]
     graph = open_model(str(out / file)).main
