@@ -92,8 +92,8 @@ def test_without_selection_it_is_a_random_walk():
 def test_evolution_finds_what_chance_does_not(seed):
     evolved = study_of(EvolutionSampler(20, 5, seed), total, 250)
     chance = study_of(optuna.samplers.RandomSampler(seed), total, 250)
-    assert evolved.best_value >= 38
-    assert chance.best_value < evolved.best_value
+    # By how much is luck: 40 is the most there is.
+    assert evolved.best_value >= chance.best_value + 3
 
 
 def test_it_minimises_as_well():
