@@ -81,7 +81,12 @@ class Scaled:
     @property
     def nominal_ratio(self) -> float:
         """Multiply-adds by the base's, as the rule of the paper has it."""
-        return float(self.coefficients.nominal**self.phi)
+        given, exponents = self.coefficients, self.exponents
+        return float(
+            given.alpha**exponents.depth
+            * given.beta ** (2 * exponents.width)
+            * given.gamma ** (2 * exponents.pixels)
+        )
 
     @property
     def real_ratio(self) -> float:
@@ -306,7 +311,7 @@ def _scaled(
 ) -> Scaled:
     """With coefficients of as few decimals as make the same network."""
     exact = scaled(base, coefficients, exponents)
-    wanted = _network(base, exact).blocks
+    wanted = _network(base, exact)
     variant = exact
     for field in ("width", "depth"):
         for decimals in range(_DECIMALS, 12):
@@ -314,7 +319,8 @@ def _scaled(
             if short[field] <= 0:
                 continue
             candidate = replace(variant, **short)
-            if _network(base, candidate).blocks == wanted:
+            # Stem and head too, which round at widths of their own.
+            if _network(base, candidate) == wanted:
                 variant = candidate
                 break
     name = scaled_name(base, variant)
