@@ -22,7 +22,8 @@ from optuna.samplers import (
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.search.evolution import EvolutionSampler
@@ -93,11 +94,21 @@ def open_storage(url: str) -> RDBStorage:
             )
     except ImportError as error:
         raise InputError(
-            f"--storage {url}: {error.name} is not installed; pip install it"
+            f"--storage {_shown(url)}: {error.name} is not installed; pip "
+            "install it"
         ) from None
     except (SQLAlchemyError, ValueError) as error:
-        why = str(error).splitlines()[0]
-        raise InputError(f"--storage {url} cannot be opened: {why}") from None
+        shown = _shown(url)
+        why = str(error).splitlines()[0].replace(url, shown)
+        raise InputError(f"--storage {shown} cannot be opened: {why}") from None
+
+
+def _shown(url: str) -> str:
+    """A database for people: without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return f"{url.partition(':')[0]}:..."
 
 
 def retry() -> RetryHeartbeatStaleTrialCallback:
