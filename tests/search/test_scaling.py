@@ -22,7 +22,7 @@ from efficientnet_tf.networks import (
 )
 from efficientnet_tf.networks.families import B
 from efficientnet_tf.networks.stages import Stage
-from efficientnet_tf.search import hbm
+from efficientnet_tf.search import hbm, solve
 from efficientnet_tf.search.budget import parse_budget
 from efficientnet_tf.search.coefficients import (
     Coefficients,
@@ -229,6 +229,24 @@ def test_no_budget_is_exceeded() -> None:
         budget = parse_budget(f"{mega}MMACs", 1)
         found = by_budget(B0, PAPER, budget)
         assert budget.cost(found.network) <= budget.most
+
+
+def test_a_network_of_hundreds_of_blocks_is_found_soon(monkeypatch) -> None:
+    """Counted in blocks, some thousands of which take a tenth of a second."""
+    left = 250_000
+
+    def counted(named: NamedVariant) -> Network:
+        nonlocal left
+        built = network(named)
+        left -= len(built.blocks)
+        assert left > 0
+        return built
+
+    monkeypatch.setattr(solve, "network", counted)
+    budget = parse_budget("100TMACs", 1)
+    found = by_budget(B0, PAPER, budget)
+    assert len(found.network.blocks) > 300
+    assert 0.99 * budget.most < budget.cost(found.network) <= budget.most
 
 
 def test_stem_and_head_are_those_of_phi() -> None:
