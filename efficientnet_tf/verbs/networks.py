@@ -34,7 +34,18 @@ def scale(command: Command) -> None:
     """Scales a network up."""
     from efficientnet_tf.search import scale as scaling
 
-    present = {name for name in command.given if command.given[name].present}
+    if command.given["base"].present and not command.given.base:
+        raise InputError(
+            "scale: --base= is empty; name a network, such as "
+            "--base=efficientnet-b0"
+        )
+    # --noexplain is there, and says that nothing is to be explained.
+    present = {
+        name
+        for name in command.given
+        if command.given[name].present
+        and command.given[name].value is not False
+    }
     way = scaling.chosen_way(present, command.settings())
     coefficients = scaling.Coefficients(
         command.given.alpha, command.given.beta, command.given.gamma
