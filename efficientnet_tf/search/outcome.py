@@ -131,9 +131,12 @@ def tables(found: dict[str, Any], out: str) -> list[Table]:
             f"{row['trainable_parameters']:,}",
             f"{row['edgetpu_ms']:.2f}",
         )
+    everything = f"everything: {out}/{REPORT}"
     table.caption = (
-        f"the winner: {out}/best.json, as --model=FILE.json takes it; those "
-        f"that no other beats: {out}/front; everything: {out}/{REPORT}"
+        f"no trial is complete yet; {everything}"
+        if found["best"] is None
+        else f"the winner: {out}/best.json, as --model=FILE.json takes it; "
+        f"those that no other beats: {out}/front; {everything}"
     )
     return [table]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
+import time
 import warnings
 import zlib
 from collections.abc import Callable
@@ -41,6 +42,8 @@ FILE = "study.db"
 # A worker says so often that it lives; one that is silent for so long is dead.
 HEARTBEAT_SECONDS = 5
 GRACE_SECONDS = 60
+# What the first process of a study takes at most to say of what it is.
+BEGINNING_SECONDS = 5.0
 # A candidate that has killed so many workers is not given to another one.
 RETRIES = 3
 # Several write to the one file.
@@ -129,6 +132,7 @@ def create(
     directions = [StudyDirection.MAXIMIZE]
     if settings.objective == "pareto":
         directions.append(StudyDirection.MINIMIZE)
+    _remove_half_begun(storage)
     try:
         study = optuna.create_study(
             storage=storage,
@@ -145,6 +149,23 @@ def create(
     study.set_user_attr("settings", dataclasses.asdict(settings))
     study.set_user_attr("config", to_dict(config))
     return study
+
+
+def _remove_half_begun(storage: RDBStorage) -> None:
+    """Removes a study whose process was killed before it said of what it is."""
+
+    def half_begun() -> bool:
+        try:
+            study = optuna.load_study(storage=storage, study_name=NAME)
+        except KeyError:
+            return False
+        return not {"settings", "config"} <= set(study.user_attrs)
+
+    if half_begun():
+        # Another process may be at it.
+        time.sleep(BEGINNING_SECONDS)
+        if half_begun():
+            optuna.delete_study(storage=storage, study_name=NAME)
 
 
 def join(storage: RDBStorage) -> tuple[optuna.Study, Settings, Config]:

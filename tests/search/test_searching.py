@@ -18,7 +18,7 @@ import tensorflow as tf
 import main
 from efficientnet_tf.errors import InputError, RunError, Stopped
 from efficientnet_tf.networks import network
-from efficientnet_tf.search import outcome, run, study, trial
+from efficientnet_tf.search import outcome, proxies, run, study, trial
 from efficientnet_tf.search.objective import soft
 from efficientnet_tf.search.settings import Settings
 from efficientnet_tf.training.config import (
@@ -414,3 +414,54 @@ def test_no_password_is_printed():
     with pytest.raises(InputError, match="cannot be opened") as raised:
         study.open_storage("no such:secret@://x")
     assert "secret" not in str(raised.value)
+
+
+def test_a_best_that_is_not_there_is_not_named(
+    nano, config, trained, tmp_path, monkeypatch
+):
+    def diverges(config, network, place, strategy, watch):
+        raise RunError("training diverged")
+
+    monkeypatch.setitem(trial._SCORES, "none", diverges)
+    found = searched(replace(SETTINGS, trials=1), config, tmp_path)
+    (table,) = outcome.tables(found, "out")
+    assert "best.json" not in table.caption
+    assert "no trial is complete" in table.caption
+
+
+def test_a_score_of_synflow_is_no_accuracy(
+    nano, config, trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(trial._SCORES, "synflow", lambda *given: 22.2)
+    searched(replace(SETTINGS, trials=1, proxy="synflow"), config, tmp_path)
+    said = capsys.readouterr().err
+    assert "synflow 22.2" in said
+    assert "top-1" not in said
+
+
+def test_a_study_that_was_killed_as_it_began_is_none(
+    nano, config, trained, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(study, "BEGINNING_SECONDS", 0.0, raising=False)
+    optuna.create_study(
+        storage=f"sqlite:///{tmp_path}/study.db", study_name=study.NAME
+    )
+    with pytest.raises(InputError, match="no search to go on with"):
+        resumed(tmp_path)
+    assert searched(SETTINGS, config, tmp_path)["complete"] == 6
+
+
+def test_the_longer_training_takes_no_pruned_trial(tmp_path, monkeypatch):
+    """Optuna gives a pruned trial the value that it reported last."""
+    monkeypatch.setattr(proxies, "NETWORKS", 1)
+    url = study.storage_url("", str(tmp_path))
+    begun = study.create(
+        study.open_storage(url), replace(SETTINGS, proxy="short"), Config()
+    )
+    begun.add_trial(
+        optuna.trial.create_trial(
+            state=optuna.trial.TrialState.PRUNED, value=0.5
+        )
+    )
+    with pytest.raises(InputError, match="has 0 different networks"):
+        proxies.begin(str(tmp_path), str(tmp_path / "longer"))
