@@ -156,9 +156,10 @@ def variant_from_dict(values: Any, where: str) -> NamedVariant:
     if not isinstance(values, dict):
         raise InputError(f"{where} is no variant file: it holds no object")
     # Before all else: another schema may have other fields.
-    if values.get("schema") != SCHEMA:
+    schema = values.get("schema")
+    if schema is True or schema != SCHEMA:
         raise InputError(
-            f"{where}: schema {values.get('schema')!r} must be {SCHEMA}, "
+            f"{where}: schema {schema!r} must be {SCHEMA}, "
             "which says how the file is to be read"
         )
     rules = {

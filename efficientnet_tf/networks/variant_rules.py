@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, get_args
@@ -34,13 +33,15 @@ class Rule(NamedTuple):
 
 
 def _number(lowest: float, highest: float, *, above: bool = False) -> Rule:
-    """Both ends may be taken, but for the lowest where it must be above."""
+    """Both ends may be taken, but for the lowest where it must be above.
+
+    NaN is in no range, and a whole number of any length can be compared.
+    """
 
     def fits(value: Any) -> bool:
         return (
             isinstance(value, int | float)
             and not isinstance(value, bool)
-            and math.isfinite(value)
             and (lowest < value if above else lowest <= value)
             and value <= highest
         )

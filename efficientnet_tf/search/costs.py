@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,7 +93,9 @@ def _litert_ms(priced: Priced) -> float:
     from efficientnet_tf.modeling.build import build_network
 
     model = build_network(priced.network, batch_size=1, dtype="float32")
-    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    # Keras says where it saved; stdout is for what came out.
+    with contextlib.redirect_stdout(io.StringIO()):
+        content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
     keras.backend.clear_session()
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()

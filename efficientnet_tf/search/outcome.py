@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
+from contextlib import suppress
 from typing import Any
 
 import optuna
+import tensorflow as tf
 from optuna.trial import FrozenTrial, TrialState
 from rich import box
 from rich.table import Table
@@ -66,7 +69,7 @@ def outcome(
 def write_outcome(found: dict[str, Any], out: str) -> None:
     """Writes search.json, variant files and pictures into a folder."""
     directory = ModelDir(out)
-    write_text(directory.join(REPORT), json.dumps(found, indent=1) + "\n")
+    write_text(directory.join(REPORT), _json(found))
     settings = found["settings"]
     rows = {row["number"]: row for row in found["trials"]}
     if found["best"] is None:
@@ -78,8 +81,24 @@ def write_outcome(found: dict[str, Any], out: str) -> None:
     for number in found["front"]:
         path = directory.join("front", f"{number}.json")
         write_text(path, _file(settings, rows[number]))
+    _remove_others(directory.join("front"), found["front"])
     save_history(directory.join("history.png"), {settings["sampler"]: found})
     save_front(directory.join("front.png"), {settings["sampler"]: found})
+
+
+def _json(found: dict[str, Any]) -> str:
+    """Text for any reader: what is no number has no place in JSON."""
+    return json.dumps(found, indent=1, allow_nan=False) + "\n"
+
+
+def _remove_others(folder: str, numbers: list[int]) -> None:
+    """Removes files of trials that a later one has beaten."""
+    for name in tf.io.gfile.listdir(folder):
+        trial = re.fullmatch(r"(\d+)\.json", name)
+        if trial and int(trial[1]) not in numbers:
+            # Another worker may have done so.
+            with suppress(tf.errors.NotFoundError):
+                tf.io.gfile.remove(os.path.join(folder, name))
 
 
 def tables(found: dict[str, Any], out: str) -> list[Table]:
@@ -112,9 +131,12 @@ def tables(found: dict[str, Any], out: str) -> list[Table]:
             f"{row['trainable_parameters']:,}",
             f"{row['edgetpu_ms']:.2f}",
         )
+    everything = f"everything: {out}/{REPORT}"
     table.caption = (
-        f"the winner: {out}/best.json, as --model=FILE.json takes it; those "
-        f"that no other beats: {out}/front; everything: {out}/{REPORT}"
+        f"no trial is complete yet; {everything}"
+        if found["best"] is None
+        else f"the winner: {out}/best.json, as --model=FILE.json takes it; "
+        f"those that no other beats: {out}/front; {everything}"
     )
     return [table]
 

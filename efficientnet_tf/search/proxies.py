@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from optuna.trial import TrialState
 from rich.table import Table
 from scipy.stats import kendalltau, spearmanr
 
@@ -58,7 +59,8 @@ def begin(short: str, longer: str) -> int:
     first = [
         trial
         for trial in studies.reported(study)
-        if trial.value is not None and "same_as" not in trial.user_attrs
+        if trial.state == TrialState.COMPLETE
+        and "same_as" not in trial.user_attrs
     ][:NETWORKS]
     if len(first) < NETWORKS:
         raise InputError(

@@ -173,7 +173,8 @@ def _tell(study: optuna.Study, settings: Settings) -> None:
     done = len(ended)
     last = max(ended, key=lambda trial: f"{trial.datetime_complete}")
     score = last.user_attrs.get("score")
-    said = f"top-1 {score:.4f}" if score is not None else "no result"
+    kind = "synflow" if settings.proxy == "synflow" else "top-1"
+    said = f"{kind} {score:.4f}" if score is not None else "no result"
     print(
         f"trial {last.number}: {said}, {last.state.name.lower()}; "
         f"{done} of {settings.trials} done",

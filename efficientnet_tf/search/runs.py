@@ -183,13 +183,7 @@ class _Team:
 
 
 def _prepare(folder: str, config: Config) -> None:
-    """Makes a folder; refuses data that no run can use, and another run."""
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--out {folder} cannot be made: {error.strerror}"
-        ) from None
+    """Refuses data that no run can use, and another run; makes a folder."""
     run = open_run(config, run_folder(folder))
     present = run.model_dir.config()
     if present is not None and (changed := conflicts(present, run.config)):
@@ -197,6 +191,12 @@ def _prepare(folder: str, config: Config) -> None:
             f"{folder} holds a training with another {changed[0]}; choose "
             "another --out"
         )
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--out {folder} cannot be made: {error.strerror}"
+        ) from None
 
 
 def _result(out: str, name: str) -> dict[str, Any] | None:

@@ -104,7 +104,9 @@ def _verdict(chance: dict[str, Any], evolved: dict[str, Any]) -> str:
         f"{says}: that the rewards of both second halves are drawn alike has a "
         f"probability of {probability:.2g} (Mann and Whitney). The best that "
         f"evolution found is {abs(most):.4f} {'above' if most > 0 else 'below'}"
-        " the best of chance. One seed of each: another may say something else."
+        " the best of chance. The test takes the trials of an evolution for "
+        "independent, which children of each other are not, and rests on one "
+        "seed of each: another may say something else."
     )
     return textwrap.fill(text, _WIDTH) + "\n"
 

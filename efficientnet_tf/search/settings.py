@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -72,6 +73,10 @@ class Settings:
                 raise InputError(
                     f"--{name} {getattr(self, name)} must be at least 1"
                 )
+        for name in ("trial_epochs", "target", "exponent"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"--{name} {value} must be a number")
         for name in ("trial_epochs", "target"):
             value = getattr(self, name)
             if value is not None and value <= 0:

@@ -36,6 +36,9 @@ STEPS = 100
 # How far the three exponents may be apart, in such steps: those of the shipped
 # B7 are from 6.2 to 7.3.
 SPREAD = 50
+# Blocks of a network up to which every step of depth and width is tried; of one
+# that has n times as many it is every n-th, or it would take minutes.
+_FINE_BLOCKS = 100
 # Fewest decimals of a coefficient; more where fewer make another network.
 _DECIMALS = 3
 
@@ -81,7 +84,12 @@ class Scaled:
     @property
     def nominal_ratio(self) -> float:
         """Multiply-adds by the base's, as the rule of the paper has it."""
-        return float(self.coefficients.nominal**self.phi)
+        given, exponents = self.coefficients, self.exponents
+        return float(
+            given.alpha**exponents.depth
+            * given.beta ** (2 * exponents.width)
+            * given.gamma ** (2 * exponents.pixels)
+        )
 
     @property
     def real_ratio(self) -> float:
@@ -117,7 +125,8 @@ def by_budget(
     The three exponents are whole hundredths, the image a whole number of
     pixels, and none is more than `SPREAD` from another. Of all those networks
     that cost no more than the budget it is the one that costs most; of several,
-    the one whose exponents are closest together.
+    the one whose exponents are closest together. Of networks of hundreds of
+    blocks not all hundredths of depth and width are tried.
 
     Raises:
         InputError: Not even the base is within the budget, or no network that
@@ -169,7 +178,7 @@ class _Search:
             for depth in depths:
                 if abs(width - depth) > SPREAD:
                     continue
-                found = self._with_pixels(self._at(depth, width), depth, width)
+                found = self._with_pixels(depth, width)
                 if found is None:
                     continue
                 cost, spread, pixels = found
@@ -179,7 +188,7 @@ class _Search:
         return chosen
 
     def _with_pixels(
-        self, variant: Variant, depth: int, width: int
+        self, depth: int, width: int
     ) -> tuple[float, float, float] | None:
         """The largest image that a depth and a width leave budget for.
 
@@ -187,6 +196,12 @@ class _Search:
             The cost, how far the exponents are apart, and that of the image;
             None where no image is small enough.
         """
+        # Blocks are the same at all sizes.
+        built = _network(self._base, self._at(depth, width))
+
+        def cost_at(side: int) -> float:
+            return self._budget.cost(replace(built, pixels=side))
+
         middle = (depth + width) / 2
         lowest, highest = (
             scaled_pixels(self._base, self._given, max(step, 0) / STEPS)
@@ -196,19 +211,19 @@ class _Search:
             )
         )
         lowest, highest = max(lowest, MIN_PIXELS), min(highest, MAX_PIXELS)
-        if lowest > highest or not self._allows(_sized(variant, lowest)):
+        if lowest > highest or cost_at(lowest) > self._budget.most:
             return None
         largest = _last(
-            lambda side: self._allows(_sized(variant, side)),
+            lambda side: cost_at(side) <= self._budget.most,
             lowest,
             highest + 1,
         )
-        cost = self._cost(_sized(variant, largest))
+        cost = cost_at(largest)
         # A convolution of stride 2 does as much on one pixel less.
         smallest = largest
-        if self._cost(_sized(variant, lowest)) == cost:
+        if cost_at(lowest) == cost:
             smallest = lowest
-        elif self._cost(_sized(variant, largest - 1)) == cost:
+        elif cost_at(largest - 1) == cost:
             smallest = largest - 1
         wished = scaled_pixels(self._base, self._given, middle / STEPS)
         side = min(max(wished, smallest), largest)
@@ -230,8 +245,12 @@ class _Search:
         if factor == 1:
             return [ray]
         found: dict[Hashable, int] = {}
-        steps = range(max(0, ray - SPREAD), ray + SPREAD + 1)
-        for step in sorted(steps, key=lambda step: abs(step - ray)):
+        blocks = len(_network(self._base, self._at(ray, 0)).blocks)
+        apart = math.ceil(blocks / _FINE_BLOCKS)
+        lowest = max(0, ray - SPREAD)
+        # The ray's own is among them.
+        steps = range(ray - (ray - lowest) // apart * apart, ray + SPREAD + 1)
+        for step in sorted(steps[::apart], key=lambda step: abs(step - ray)):
             found.setdefault(rounded(step), step)
         return sorted(found.values())
 
@@ -306,7 +325,7 @@ def _scaled(
 ) -> Scaled:
     """With coefficients of as few decimals as make the same network."""
     exact = scaled(base, coefficients, exponents)
-    wanted = _network(base, exact).blocks
+    wanted = _network(base, exact)
     variant = exact
     for field in ("width", "depth"):
         for decimals in range(_DECIMALS, 12):
@@ -314,7 +333,8 @@ def _scaled(
             if short[field] <= 0:
                 continue
             candidate = replace(variant, **short)
-            if _network(base, candidate).blocks == wanted:
+            # Stem and head too, which round at widths of their own.
+            if _network(base, candidate) == wanted:
                 variant = candidate
                 break
     name = scaled_name(base, variant)
@@ -324,10 +344,6 @@ def _scaled(
 
 def _network(base: NamedVariant, variant: Variant) -> Network:
     return network(NamedVariant(base.name, variant))
-
-
-def _sized(variant: Variant, pixels: int) -> Variant:
-    return replace(variant, pixels=pixels)
 
 
 def _channels(network: Network) -> Iterator[int]:

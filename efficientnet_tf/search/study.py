@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
+import time
 import warnings
 import zlib
 from collections.abc import Callable
@@ -22,7 +23,8 @@ from optuna.samplers import (
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.search.evolution import EvolutionSampler
@@ -40,6 +42,8 @@ FILE = "study.db"
 # A worker says so often that it lives; one that is silent for so long is dead.
 HEARTBEAT_SECONDS = 5
 GRACE_SECONDS = 60
+# What the first process of a study takes at most to say of what it is.
+BEGINNING_SECONDS = 5.0
 # A candidate that has killed so many workers is not given to another one.
 RETRIES = 3
 # Several write to the one file.
@@ -93,11 +97,21 @@ def open_storage(url: str) -> RDBStorage:
             )
     except ImportError as error:
         raise InputError(
-            f"--storage {url}: {error.name} is not installed; pip install it"
+            f"--storage {_shown(url)}: {error.name} is not installed; pip "
+            "install it"
         ) from None
     except (SQLAlchemyError, ValueError) as error:
-        why = str(error).splitlines()[0]
-        raise InputError(f"--storage {url} cannot be opened: {why}") from None
+        shown = _shown(url)
+        why = str(error).splitlines()[0].replace(url, shown)
+        raise InputError(f"--storage {shown} cannot be opened: {why}") from None
+
+
+def _shown(url: str) -> str:
+    """A database for people: without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return f"{url.partition(':')[0]}:..."
 
 
 def retry() -> RetryHeartbeatStaleTrialCallback:
@@ -118,6 +132,7 @@ def create(
     directions = [StudyDirection.MAXIMIZE]
     if settings.objective == "pareto":
         directions.append(StudyDirection.MINIMIZE)
+    _remove_half_begun(storage)
     try:
         study = optuna.create_study(
             storage=storage,
@@ -134,6 +149,23 @@ def create(
     study.set_user_attr("settings", dataclasses.asdict(settings))
     study.set_user_attr("config", to_dict(config))
     return study
+
+
+def _remove_half_begun(storage: RDBStorage) -> None:
+    """Removes a study whose process was killed before it said of what it is."""
+
+    def half_begun() -> bool:
+        try:
+            study = optuna.load_study(storage=storage, study_name=NAME)
+        except KeyError:
+            return False
+        return not {"settings", "config"} <= set(study.user_attrs)
+
+    if half_begun():
+        # Another process may be at it.
+        time.sleep(BEGINNING_SECONDS)
+        if half_begun():
+            optuna.delete_study(storage=storage, study_name=NAME)
 
 
 def join(storage: RDBStorage) -> tuple[optuna.Study, Settings, Config]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
+from efficientnet_tf.errors import InputError, RunError
 from efficientnet_tf.networks import NamedVariant, Network
 from efficientnet_tf.search.costs import COSTS, Priced
 from efficientnet_tf.search.objective import REWARDS
@@ -196,12 +198,24 @@ def _trained(
     watch: Watch,
 ) -> float:
     """The top-1 of a training by the real engine."""
-    result = train(config, place, strategy=strategy, watch=watch)
-    # What was learnt in so short a time is of no use; figures stay.
+    try:
+        result = train(config, place, strategy=strategy, watch=watch)
+    except (optuna.TrialPruned, RunError):
+        # It has ended for good, unlike one that was stopped; unless another
+        # worker took it over.
+        if tf.io.gfile.exists(place):
+            with suppress(InputError), ModelDir(place).held():
+                _remove_weights(place)
+        raise
+    _remove_weights(place)
+    return float(result["top1"])
+
+
+def _remove_weights(place: str) -> None:
+    """What was learnt in so short a time is of no use; figures stay."""
     for folder in (ModelDir(place).checkpoints, ModelDir(place).best):
         if tf.io.gfile.exists(folder):
             tf.io.gfile.rmtree(folder)
-    return float(result["top1"])
 
 
 def _synflow(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from efficientnet_tf import command_line
-from efficientnet_tf.errors import InputError
+from efficientnet_tf.errors import InputError, Stopped
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.config_files import load_config, override
 from efficientnet_tf.verbs.command import Command
@@ -34,7 +34,18 @@ def scale(command: Command) -> None:
     """Scales a network up."""
     from efficientnet_tf.search import scale as scaling
 
-    present = {name for name in command.given if command.given[name].present}
+    if command.given["base"].present and not command.given.base:
+        raise InputError(
+            "scale: --base= is empty; name a network, such as "
+            "--base=efficientnet-b0"
+        )
+    # --noexplain is there, and says that nothing is to be explained.
+    present = {
+        name
+        for name in command.given
+        if command.given[name].present
+        and command.given[name].value is not False
+    }
     way = scaling.chosen_way(present, command.settings())
     coefficients = scaling.Coefficients(
         command.given.alpha, command.given.beta, command.given.gamma
@@ -98,6 +109,19 @@ def rehearse(command: Command) -> None:
     command.show({**shown.to_dict(), **facts}, *tables.pages(shown, tried))
 
 
+class _SearchStopped(Stopped):
+    """Of a search another command goes on than the one that was stopped."""
+
+    def __init__(self, stopped: Stopped, out: str, storage: str):
+        why = str(stopped).rpartition(": ")[0]
+        place = " with the same --storage" if storage else ""
+        # Past the sentence of a training.
+        Exception.__init__(
+            self, f"{why}: search --resume --out={out}{place} goes on"
+        )
+        self.exit_code = stopped.exit_code
+
+
 def search(command: Command) -> None:
     """Looks for a network in a space of them."""
     from efficientnet_tf.search.settings import settings_from
@@ -123,22 +147,25 @@ def search(command: Command) -> None:
     from efficientnet_tf.training.strategy import make_strategy
 
     out, storage = command.given.out, command.given.storage
-    if command.given.best:
-        found = run.best(out, storage=storage)
-    elif config is None:
-        found = run.resume(
-            out,
-            storage=storage,
-            data_dir=command.given.data_dir,
-            trials=settings.trials if told else None,
-            strategy=make_strategy(command.given.tpu),
-        )
-    else:
-        found = run.search(
-            settings,
-            config,
-            out,
-            storage=storage,
-            strategy=make_strategy(command.given.tpu),
-        )
+    try:
+        if command.given.best:
+            found = run.best(out, storage=storage)
+        elif config is None:
+            found = run.resume(
+                out,
+                storage=storage,
+                data_dir=command.given.data_dir,
+                trials=settings.trials if told else None,
+                strategy=make_strategy(command.given.tpu),
+            )
+        else:
+            found = run.search(
+                settings,
+                config,
+                out,
+                storage=storage,
+                strategy=make_strategy(command.given.tpu),
+            )
+    except Stopped as stopped:
+        raise _SearchStopped(stopped, out, storage) from None
     command.show(found, *outcome.tables(found, out))

@@ -92,6 +92,8 @@ B0 = "--base=efficientnet-b0"
         ([B0], "give one of --phi=K"),
         ([B0, "--phi=1", "--budget=1GMACs"], "--phi and --budget are there"),
         (["--phi=1"], "--base=NAME is missing"),
+        (["--base=", "--phi=1"], "--base= is empty"),
+        (["--base=", "--grid", "--data_dir=none"], "--base= is empty"),
         (["--base=efficientnet-b9", "--phi=1"], "did you mean"),
         (["--base=no.json", "--phi=1"], "no variant file of that name"),
         ([B0, "--phi=1", "--alpha=0.5"], "--alpha 0.5 must be"),
@@ -127,3 +129,18 @@ def test_costs_no_tensorflow() -> None:
     subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True
     )
+
+
+def test_a_flag_said_not_to_be_is_not_there(capsys) -> None:
+    found = scale(capsys, B0, "--phi=1", "--noexplain", "--nogrid")
+    assert found["pixels"] == 258
+    assert main.main(["scale", B0, "--noexplain"]) == 2
+    assert "none of them is there" in capsys.readouterr().err
+
+
+def test_a_grid_without_data_leaves_nothing(capsys, tmp_path) -> None:
+    out = tmp_path / "grid"
+    words = [f"--data_dir={tmp_path / 'none'}", f"--out={out}"]
+    assert main.main(["scale", B0, "--grid", *words]) == 2
+    assert "none" in capsys.readouterr().err
+    assert not out.exists()

@@ -22,7 +22,7 @@ from efficientnet_tf.networks import (
 )
 from efficientnet_tf.networks.families import B
 from efficientnet_tf.networks.stages import Stage
-from efficientnet_tf.search import hbm
+from efficientnet_tf.search import hbm, solve
 from efficientnet_tf.search.budget import parse_budget
 from efficientnet_tf.search.coefficients import (
     Coefficients,
@@ -221,6 +221,51 @@ def test_the_coefficients_said_make_the_network() -> None:
         assert network(NamedVariant("any", exact)).blocks == (
             found.network.blocks
         )
+
+
+def test_no_budget_is_exceeded() -> None:
+    """Nor by coefficients of fewer decimals; 1328M was, by its head."""
+    for mega in (1328, *range(400, 2500, 83)):
+        budget = parse_budget(f"{mega}MMACs", 1)
+        found = by_budget(B0, PAPER, budget)
+        assert budget.cost(found.network) <= budget.most
+
+
+def test_a_network_of_hundreds_of_blocks_is_found_soon(monkeypatch) -> None:
+    """Counted in blocks, some thousands of which take a tenth of a second."""
+    left = 250_000
+
+    def counted(named: NamedVariant) -> Network:
+        nonlocal left
+        built = network(named)
+        left -= len(built.blocks)
+        assert left > 0
+        return built
+
+    monkeypatch.setattr(solve, "network", counted)
+    budget = parse_budget("100TMACs", 1)
+    found = by_budget(B0, PAPER, budget)
+    assert len(found.network.blocks) > 300
+    assert 0.99 * budget.most < budget.cost(found.network) <= budget.most
+
+
+def test_stem_and_head_are_those_of_phi() -> None:
+    """By hand: 1280 x 1.1 ** 0.48 = 1339.9, nearest to 167 x 8."""
+    found = by_phi(B0, PAPER, 0.48)
+    assert found.network.head == 1336
+    for hundredths in range(0, 300, 7):
+        phi = hundredths / 100
+        found = by_phi(B0, PAPER, phi)
+        exact = network(
+            NamedVariant("any", scaled(B0, PAPER, Exponents(phi, phi, phi)))
+        )
+        assert replace(found.network, name="any") == exact
+
+
+def test_the_rule_of_exponents_that_differ() -> None:
+    """By hand: 1.2 ** 2 * 1.1 ** (2 * 1) * 1.15 ** (2 * 3)."""
+    found = replace(by_phi(B0, PAPER, 1.0), exponents=Exponents(2, 1, 3))
+    assert found.nominal_ratio == pytest.approx(1.44 * 1.21 * 2.313061, 1e-6)
 
 
 def test_cost_grows_with_each_exponent() -> None:

@@ -76,13 +76,15 @@ def test_costs_by_hand(name, by_hand):
     assert COSTS[name].measure(PRICED) == by_hand
 
 
-def test_a_larger_network_takes_longer_in_litert():
+def test_a_larger_network_takes_longer_in_litert(capfd):
     large = network("efficientnet-lite0", pixels=64, classes=10)
     times = [
         COSTS["litert_ms"].measure(replace(PRICED, network=each))
         for each in (TINY, large)
     ]
     assert 0 < times[0] < times[1]
+    # Where --json is printed.
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ import tensorflow as tf
 import main
 from efficientnet_tf.errors import InputError, RunError, Stopped
 from efficientnet_tf.networks import network
-from efficientnet_tf.search import outcome, run, study, trial
+from efficientnet_tf.search import outcome, proxies, run, study, trial
 from efficientnet_tf.search.objective import soft
 from efficientnet_tf.search.settings import Settings
 from efficientnet_tf.training.config import (
@@ -27,6 +27,7 @@ from efficientnet_tf.training.config import (
     ModelConfig,
     TrainConfig,
 )
+from efficientnet_tf.training.model_dir import ModelDir
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::optuna.exceptions.ExperimentalWarning"
@@ -317,3 +318,150 @@ def test_a_study_keeps_optunas_own_trials(nano, config, trained, tmp_path):
     )
     assert len(kept.trials) == 6
     assert kept.best_value == max(t.value for t in kept.trials)
+
+
+def test_weights_are_removed_of_what_ended_badly_and_kept_of_a_stop(
+    config, tmp_path, monkeypatch
+):
+    """A trial that was stopped goes on from them."""
+    for number, (error, left) in enumerate(
+        (
+            (optuna.TrialPruned("below the median"), False),
+            (RunError("training diverged"), False),
+            (Stopped("SIGTERM", 143, 3), True),
+        )
+    ):
+        place = tmp_path / f"{number}"
+
+        def fails(config, place, *, strategy, watch, error=error):
+            for name in ("checkpoints", "best"):
+                (Path(place) / name).mkdir(parents=True)
+            (Path(place) / "metrics.jsonl").write_text("")
+            raise error
+
+        monkeypatch.setattr(trial, "train", fails)
+        with pytest.raises(type(error)):
+            trial._trained(config, None, str(place), None, None)
+        kept = {path.name for path in place.iterdir()}
+        weights = {"checkpoints", "best"} if left else set()
+        assert kept - {".lock"} == {"metrics.jsonl"} | weights
+
+
+def test_weights_are_left_to_who_has_taken_a_trial_over(
+    config, tmp_path, monkeypatch
+):
+    def fails(config, place, *, strategy, watch):
+        raise RunError("another process has taken over")
+
+    monkeypatch.setattr(trial, "train", fails)
+    directory = ModelDir(str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    with directory.held(), pytest.raises(RunError):
+        trial._trained(config, None, str(tmp_path), None, None)
+    assert (tmp_path / "checkpoints").exists()
+
+
+def test_the_front_holds_no_file_of_an_earlier_one(
+    nano, config, trained, tmp_path
+):
+    found = searched(SETTINGS, config, tmp_path)
+    (tmp_path / "front" / "999.json").write_text("{}")
+    (tmp_path / "front" / "mine.json").write_text("{}")
+    run.best(str(tmp_path))
+    kept = {path.name for path in (tmp_path / "front").iterdir()}
+    assert kept == {"mine.json"} | {f"{n}.json" for n in found["front"]}
+
+
+@pytest.mark.parametrize("name", ["target", "exponent", "trial_epochs"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_settings_are_numbers(name, value):
+    with pytest.raises(InputError, match=f"--{name} .* must be a number"):
+        Settings(**{name: value})
+
+
+def test_a_report_is_json(nano, config, trained, tmp_path):
+    """NaN is none, for whoever reads it with another program."""
+    found = searched(SETTINGS, config, tmp_path)
+    found["trials"][0]["score"] = float("nan")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        outcome.write_outcome(found, str(tmp_path))
+
+
+@pytest.mark.parametrize("storage", ["", "sqlite:///{}/s.db"])
+def test_a_stop_says_what_goes_on(
+    nano, config, trained, tmp_path, monkeypatch, capsys, storage
+):
+    def stopped(config, network, place, strategy, watch):
+        raise Stopped("SIGTERM", 143, 3)
+
+    monkeypatch.setitem(trial._SCORES, "none", stopped)
+    out = tmp_path / "out"
+    words = [f"--storage={storage.format(tmp_path)}"] if storage else []
+    begin = ["search", "--space=small", f"--data_dir={config.data.dir}"]
+    begin += ["--set=model.pixels=32", "--set=data.crop=whole"]
+    assert main.main([*begin, f"--out={out}", *words]) == 143
+    said = capsys.readouterr().err
+    assert f"SIGTERM: search --resume --out={out}" in said
+    assert "the same command" not in said
+    assert ("the same --storage" in said) == bool(storage)
+
+
+def test_no_password_is_printed():
+    url = "postgresql://me:secret@localhost:1/name"
+    with pytest.raises(InputError, match=r"me:\*\*\*@localhost") as raised:
+        study.open_storage(study.storage_url(url, "out"))
+    assert "secret" not in str(raised.value)
+    with pytest.raises(InputError, match="cannot be opened") as raised:
+        study.open_storage("no such:secret@://x")
+    assert "secret" not in str(raised.value)
+
+
+def test_a_best_that_is_not_there_is_not_named(
+    nano, config, trained, tmp_path, monkeypatch
+):
+    def diverges(config, network, place, strategy, watch):
+        raise RunError("training diverged")
+
+    monkeypatch.setitem(trial._SCORES, "none", diverges)
+    found = searched(replace(SETTINGS, trials=1), config, tmp_path)
+    (table,) = outcome.tables(found, "out")
+    assert "best.json" not in table.caption
+    assert "no trial is complete" in table.caption
+
+
+def test_a_score_of_synflow_is_no_accuracy(
+    nano, config, trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(trial._SCORES, "synflow", lambda *given: 22.2)
+    searched(replace(SETTINGS, trials=1, proxy="synflow"), config, tmp_path)
+    said = capsys.readouterr().err
+    assert "synflow 22.2" in said
+    assert "top-1" not in said
+
+
+def test_a_study_that_was_killed_as_it_began_is_none(
+    nano, config, trained, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(study, "BEGINNING_SECONDS", 0.0, raising=False)
+    optuna.create_study(
+        storage=f"sqlite:///{tmp_path}/study.db", study_name=study.NAME
+    )
+    with pytest.raises(InputError, match="no search to go on with"):
+        resumed(tmp_path)
+    assert searched(SETTINGS, config, tmp_path)["complete"] == 6
+
+
+def test_the_longer_training_takes_no_pruned_trial(tmp_path, monkeypatch):
+    """Optuna gives a pruned trial the value that it reported last."""
+    monkeypatch.setattr(proxies, "NETWORKS", 1)
+    url = study.storage_url("", str(tmp_path))
+    begun = study.create(
+        study.open_storage(url), replace(SETTINGS, proxy="short"), Config()
+    )
+    begun.add_trial(
+        optuna.trial.create_trial(
+            state=optuna.trial.TrialState.PRUNED, value=0.5
+        )
+    )
+    with pytest.raises(InputError, match="has 0 different networks"):
+        proxies.begin(str(tmp_path), str(tmp_path / "longer"))
