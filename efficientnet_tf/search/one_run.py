@@ -59,8 +59,7 @@ def run_folder(folder: str) -> str:
 def _train(config: Config, folder: str) -> None:
     import tensorflow as tf
 
-    from efficientnet_tf.errors import InputError
-    from efficientnet_tf.training.lease import hold
+    from efficientnet_tf.training.lease import InUse, hold
     from efficientnet_tf.training.loop import train
     from efficientnet_tf.training.model_dir import ModelDir
 
@@ -70,7 +69,5 @@ def _train(config: Config, folder: str) -> None:
         with hold(claim):
             if ModelDir(run_folder(folder)).result() is None:
                 train(config, run_folder(folder))
-    except InputError as error:
-        if "in use" not in str(error):
-            raise
+    except InUse:
         os._exit(TAKEN)

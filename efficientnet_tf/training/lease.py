@@ -30,6 +30,10 @@ LEASE = "lease.json"
 _LOCK = ".lock"
 
 
+class InUse(InputError):
+    """Another process works in the folder."""
+
+
 @dataclass(frozen=True)
 class LeaseSeconds:
     """How long everything takes.
@@ -126,7 +130,7 @@ def hold(folder: str, seconds: LeaseSeconds | None = None) -> Iterator[Lease]:
         seconds: Other times than the usual ones, of a lease.
 
     Raises:
-        InputError: Another process is in there.
+        InUse: Another process is in there.
     """
     if "://" in folder:
         with hold_by_beats(folder, seconds or LeaseSeconds()) as lease:
@@ -136,7 +140,7 @@ def hold(folder: str, seconds: LeaseSeconds | None = None) -> Iterator[Lease]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{folder} is in use by another process") from None
+            raise InUse(f"{folder} is in use by another process") from None
         except OSError as error:
             raise InputError(
                 f"{folder} cannot be locked: {error.strerror}"
@@ -270,7 +274,7 @@ def _watch(path: str, folder: str, seconds: LeaseSeconds) -> None:
         if now is None:
             return
         if now != first:
-            raise InputError(
+            raise InUse(
                 f"{folder} is in use by "
                 f"{_holder(now) or holder or 'another process'}; "
                 "choose another --model_dir, or end that process"
