@@ -27,10 +27,8 @@ from efficientnet_tf.progress import progress
 WORST_IMAGES, SAMPLES, LAYER_IMAGES = 12, 12, 16
 
 _FLOAT_BATCH = 32
-# Of probabilities in steps of 1/256.
-_HALF_STEP = 1 / 512
-# Where the others leave nothing, a class is still not impossible.
-_LEAST = 1e-6
+# Of a softmax in eight bits.
+_STEP = 1 / 256
 
 
 @dataclass(frozen=True)
@@ -272,14 +270,15 @@ def _log_probabilities(scores: np.ndarray, head: Head) -> np.ndarray:
     """float64 `[classes]`, of which the powers add up to 1.
 
     Of a softmax in steps of 1/256 what came out as 0 may be up to half a step:
-    such classes share what the others leave of 1, as far as that goes.
+    such classes share what the others leave of 1, or a step where those,
+    rounded up, leave less.
     """
     wide = scores.astype(np.float64)
     if head == "softmax":
         nothing = wide <= 0
-        left = max(1 - wide[~nothing].sum(), 0.0)
-        share = min(left / max(nothing.sum(), 1), _HALF_STEP)
-        wide = np.log(np.where(nothing, max(share, _LEAST), wide))
+        left = max(1 - wide.sum(), _STEP)
+        share = min(left / max(nothing.sum(), 1), _STEP / 2)
+        wide = np.log(np.where(nothing, share, wide))
     wide -= wide.max()
     normal: np.ndarray = wide - np.log(np.sum(np.exp(wide)))
     return normal
