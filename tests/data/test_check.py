@@ -171,6 +171,8 @@ def garbage() -> bytes:
         (example(b"\xff\xd8\xff\xe0", 1), "no image", "does not decode"),
         (b"no example", "unreadable", "is no tf.train.Example"),
     ],
+    # Not of the records: the order of an example's features is no one's.
+    ids=lambda value: value if isinstance(value, str) else "record",
 )
 def test_a_record_that_is_wrong(data, record, kind, says):
     folder = data({(TRAIN[1], 2): record})
