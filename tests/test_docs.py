@@ -28,6 +28,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "main.py",
     ROOT / "edgetpu" / "__main__.py",
+    ROOT / "edgetpu" / "main_help.py",
     *sorted((ROOT / "configs").glob("*.py")),
 ]
 
