@@ -66,7 +66,7 @@ def test_pillow_decodes_as_tensorflow_where_cosines_are_exact(tmp_path):
 
 
 def test_a_board_sees_photographs_as_the_evaluation_does(photos, tmp_path):
-    """TensorFlow's own decoding takes fast cosines, and the board exact ones."""
+    """TensorFlow decodes by fast cosines, and Pillow by exact ones."""
     import tensorflow as tf
 
     cut = Cut(224, "pad32", "legacy_bicubic")
