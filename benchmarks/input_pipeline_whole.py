@@ -12,10 +12,15 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.input_pipeline_worker import Job
 from benchmarks.pictures import read_pictures
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from efficientnet_tf.training.config import Config
 
 # So that each of 256 shards has two.
 RECORDS = 512
@@ -50,7 +55,9 @@ STREAMS = {
 }
 
 
-def write_records(folder: Path, shards: int, classes: int) -> str:
+def write_records(
+    folder: Path, shards: int, classes: int, records: int = RECORDS
+) -> str:
     """Writes the pictures as a data set with a manifest, and says where."""
     from efficientnet_tf.data.images import EncodedImage
     from efficientnet_tf.data.manifest import Manifest, write_manifest
@@ -80,7 +87,7 @@ def write_records(folder: Path, shards: int, classes: int) -> str:
     train = tuple(
         write_shard(
             str(out / shard_name("train", shard, shards)),
-            (record(number) for number in range(shard, RECORDS, shards)),
+            (record(number) for number in range(shard, records, shards)),
         )
         for shard in range(shards)
     )
@@ -97,28 +104,39 @@ def whole(job: Job) -> Iterator[Any]:
     """The batches of one host with one replica."""
     import tensorflow as tf
 
-    from efficientnet_tf.training.batches import host_batches
     from efficientnet_tf.training.config import Config
-    from efficientnet_tf.training.run import open_run
 
     default = Config()
-    config = replace(
-        default,
-        model=replace(default.model, name="efficientnet-b0", pixels=job.pixels),
-        train=replace(default.train, batch=job.batch),
-        data=replace(
-            default.data,
-            dir=job.records,
-            resize=job.resize,  # type: ignore[arg-type]
-            augment=job.policy,  # type: ignore[arg-type]
-            # A single batch ahead: no more than is measured.
-            prefetch_bytes=1,
-        ),
-    )
-    run = open_run(config, tempfile.mkdtemp())
-    batches = host_batches(
-        run, tf.distribute.InputContext(), start=0, dtype=tf.float32
+    batches = training_batches(
+        replace(
+            default,
+            model=replace(
+                default.model, name="efficientnet-b0", pixels=job.pixels
+            ),
+            train=replace(default.train, batch=job.batch),
+            data=replace(
+                default.data,
+                dir=job.records,
+                resize=job.resize,  # type: ignore[arg-type]
+                augment=job.policy,  # type: ignore[arg-type]
+                # A single batch ahead: no more than is measured.
+                prefetch_bytes=1,
+            ),
+        )
     )
     options = tf.data.Options()
     options.threading.private_threadpool_size = job.threads
     return iter(batches.with_options(options))
+
+
+def training_batches(config: Config) -> tf.data.Dataset:
+    """What a training on one replica of one host takes, in float32."""
+    import tensorflow as tf
+
+    from efficientnet_tf.training.batches import host_batches
+    from efficientnet_tf.training.run import open_run
+
+    run = open_run(config, tempfile.mkdtemp())
+    return host_batches(
+        run, tf.distribute.InputContext(), start=0, dtype=tf.float32
+    )

@@ -63,7 +63,7 @@ def start(job: Job) -> tuple[Figures, Turn]:
 
     batches: Iterator[Any] = CONTENDERS[job.contender](job)
     next(batches)
-    spent = [_settled()]
+    spent = [settled()]
 
     count = max(1, job.images // job.batch)
 
@@ -76,7 +76,7 @@ def start(job: Job) -> tuple[Figures, Turn]:
         for _ in range(count):
             next(batches)
         wall = time.perf_counter() - begin
-        now = _settled()
+        now = settled()
         seconds, spent[0] = now - spent[0], now
         return {
             IMAGES_PER_CORE: (count + _AHEAD) * job.batch / seconds,
@@ -86,7 +86,7 @@ def start(job: Job) -> tuple[Figures, Turn]:
     return {}, turn
 
 
-def _settled() -> float:
+def settled() -> float:
     """CPU seconds once nobody prepares anything ahead any more."""
     before, now = -math.inf, _cpu_seconds()
     while now - before > _IDLE_SHARE * _WAIT_SECONDS:

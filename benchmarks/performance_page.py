@@ -127,6 +127,15 @@ SECTIONS = {
         "wall.",
         "python -m benchmarks.input_pipeline",
     ),
+    "input_memory": Section(
+        "What the input pipeline holds",
+        "The default recipe for ImageNet on one host with one replica: the "
+        "largest resident memory of a process that has built the network and "
+        "takes batches of 2048 float32 images, TensorFlow included. "
+        "shuffle_bytes is 3 GiB by default, prefetch_bytes 2 GiB. Allowed: "
+        "12 GiB.",
+        "python -m benchmarks.input_memory",
+    ),
     "limits": Section(
         "What this machine can do",
         "The best of the rounds, by the CPU's seconds, times threads: what "

@@ -44,6 +44,33 @@ def check_types(name: str, section: Any) -> None:
             )
 
 
+def check_positive(name: str, value: float) -> None:
+    """Raises InputError where a field's value is not above 0."""
+    if value <= 0:
+        raise InputError(f"{name} {value} must be above 0")
+
+
+def check_at_least(name: str, value: float, lowest: int) -> None:
+    """Raises InputError where a field's value is less."""
+    if value < lowest:
+        raise InputError(f"{name} {value} must be at least {lowest}")
+
+
+def check_share(name: str, value: float, highest: float | None = None) -> None:
+    """Raises InputError where a field's value is no share of anything.
+
+    Args:
+        name: What the field is called.
+        value: Its value.
+        highest: With it (0, highest] is allowed; without it [0, 1).
+    """
+    if highest is None:
+        if not 0 <= value < 1:
+            raise InputError(f"{name} {value} must be in [0, 1)")
+    elif not 0 < value <= highest:
+        raise InputError(f"{name} {value} must be in (0, {highest}]")
+
+
 def parse(name: str, kind: Any, text: str) -> Any:
     """Turns text into a value of a declared type.
 
