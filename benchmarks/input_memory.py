@@ -42,6 +42,8 @@ UNITS = {MEMORY: "GiB", RATE: "images/s"}
 
 def measure(given: argparse.Namespace) -> Figures:
     """Takes the batches of one host with one replica."""
+    import tensorflow as tf
+
     from efficientnet_tf.modeling.build import build_network
     from efficientnet_tf.training.config import Config
     from efficientnet_tf.training.config_files import override
@@ -49,7 +51,7 @@ def measure(given: argparse.Namespace) -> Figures:
     settings = [f"model.name={MODEL}", f"data.dir={given.records}"]
     config = override(Config(), [*settings, *WAYS[given.way]])
     model = build_network(config.network())
-    batches = iter(training_batches(config))
+    batches = iter(training_batches(config, tf.float32))
     next(batches)
     begin = time.perf_counter()
     for _ in range(given.batches):

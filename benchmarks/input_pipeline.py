@@ -196,6 +196,7 @@ def _streams(given: argparse.Namespace, folder: str) -> dict[str, Job]:
             given.images * LONGER,
             stream.threads,
             write_records(Path(folder), stream.shards, stream.classes),
+            stream.dtype,
         )
         for shown, stream in STREAMS.items()
         if stream.threads <= usable_cores()

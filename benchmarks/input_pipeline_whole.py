@@ -37,11 +37,13 @@ class Stream:
         threads: Threads of tf.data.
         shards: Files of the training split.
         classes: Names in the manifest.
+        dtype: Of the images; a TPU takes bfloat16.
     """
 
     threads: int = 1
     shards: int = 16
     classes: int = 1000
+    dtype: str = "float32"
 
 
 WHOLE = "ours, whole"
@@ -52,6 +54,7 @@ STREAMS = {
     "256 shards": Stream(shards=256),
     "10 classes": Stream(classes=10),
     "20000 classes": Stream(classes=20_000),
+    "bfloat16": Stream(dtype="bfloat16"),
 }
 
 
@@ -122,21 +125,20 @@ def whole(job: Job) -> Iterator[Any]:
                 # A single batch ahead: no more than is measured.
                 prefetch_bytes=1,
             ),
-        )
+        ),
+        tf.as_dtype(job.dtype),
     )
     options = tf.data.Options()
     options.threading.private_threadpool_size = job.threads
     return iter(batches.with_options(options))
 
 
-def training_batches(config: Config) -> tf.data.Dataset:
-    """What a training on one replica of one host takes, in float32."""
+def training_batches(config: Config, dtype: tf.DType) -> tf.data.Dataset:
+    """What a training on one replica of one host takes."""
     import tensorflow as tf
 
     from efficientnet_tf.training.batches import host_batches
     from efficientnet_tf.training.run import open_run
 
     run = open_run(config, tempfile.mkdtemp())
-    return host_batches(
-        run, tf.distribute.InputContext(), start=0, dtype=tf.float32
-    )
+    return host_batches(run, tf.distribute.InputContext(), start=0, dtype=dtype)

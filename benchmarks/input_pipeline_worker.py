@@ -40,6 +40,7 @@ class Job:
         images: Images of a turn.
         threads: Threads or processes that prepare images.
         records: Where TFRecords are, for who reads them.
+        dtype: Of the images, for who lets one choose.
     """
 
     contender: str
@@ -51,6 +52,7 @@ class Job:
     images: int
     threads: int
     records: str = ""
+    dtype: str = "float32"
 
     def to_json(self) -> str:
         """The worker's argument."""

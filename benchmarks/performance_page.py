@@ -122,9 +122,9 @@ SECTIONS = {
         "whole decode, no antialias, uint8. RandAugment is 2 ops at magnitude "
         "10, which is a third of the way in torchvision's; the ops follow the "
         "bilinear kernel. whole: the stream of a training, from 512 records "
-        "in 16 TFRecord files with 1000 classes, by one thread, unless its "
-        "name says otherwise; its images per second are by the clock on the "
-        "wall.",
+        "in 16 TFRecord files with 1000 classes, by one thread and in "
+        "float32, unless its name says otherwise; its images per second are "
+        "by the clock on the wall.",
         "python -m benchmarks.input_pipeline",
     ),
     "input_memory": Section(

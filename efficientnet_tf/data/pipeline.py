@@ -61,6 +61,7 @@ def training_examples(
     parts: int = 1,
     shuffle_bytes: int = SHUFFLE_BYTES,
     notes: str = "",
+    dtype: tf.DType = tf.float32,
 ) -> tf.data.Dataset:
     """Endless augmented images, every record once an epoch.
 
@@ -86,10 +87,10 @@ def training_examples(
         shuffle_bytes: What may be held for shuffling, all hosts together.
         notes: A folder in which records that cannot be used are noted; empty
             for none.
+        dtype: What images are rounded to, once they are done in float32.
 
     Returns:
-        A data set of (float32 `[pixels, pixels, 3]` on 0..255, int32 label
-        from 0).
+        A data set of (`[pixels, pixels, 3]` on 0..255, int32 label from 0).
     """
     if dataset.kind == "fake":
         return fake_images(dataset, cut)
@@ -103,7 +104,7 @@ def training_examples(
         notes=notes,
     )
     return records.map(
-        example_maker(seed, cut, crop, augmentation),
+        example_maker(seed, cut, crop, augmentation, dtype),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -193,7 +194,11 @@ def evaluation_examples(
 
 
 def example_maker(
-    seed: int, cut: Cut, crop: TrainingCrop, augmentation: Augmentation
+    seed: int,
+    cut: Cut,
+    crop: TrainingCrop,
+    augmentation: Augmentation,
+    dtype: tf.DType,
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """What makes an image and its label of a record of an epoch."""
 
@@ -204,7 +209,9 @@ def example_maker(
         label: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         key = image_seed(seed, epoch, number)
-        return training_image(encoded, key, cut, crop, augmentation), label
+        image = training_image(encoded, key, cut, crop, augmentation)
+        # Before images are copied into a batch: in bfloat16 it is half of it.
+        return tf.cast(image, dtype), label
 
     return example
 

@@ -44,6 +44,7 @@ def served_examples(
     epochs: int | None = None,
     shuffle_bytes: int = SHUFFLE_BYTES,
     notes: str = "",
+    dtype: tf.DType = tf.float32,
 ) -> tf.data.Dataset:
     """What a worker of a service makes of the tasks it is handed.
 
@@ -62,6 +63,7 @@ def served_examples(
         shuffle_bytes: What a worker may hold for shuffling.
         notes: A folder in which records that cannot be used are noted; empty
             for none.
+        dtype: What images are rounded to.
 
     Returns:
         As `training_examples`, of all tasks.
@@ -85,7 +87,7 @@ def served_examples(
         .prefetch(1)
         .unbatch()
         .map(
-            example_maker(seed, cut, crop, augmentation),
+            example_maker(seed, cut, crop, augmentation, dtype),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=False,
         )

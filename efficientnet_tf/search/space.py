@@ -107,7 +107,8 @@ SPACES: dict[SpaceName, Space] = {
     # Tan et al. 2019, section 4.1: conv, depthwise conv and MBConv; kernels 3
     # and 5; squeeze ratios 0 and 0.25; a skip by identity or none; filters by
     # 0.75, 1 and 1.25 and one layer fewer or more than MobileNetV2 has. Left
-    # out: a skip by pooling. Expansions 3 and 6 are those of MnasNet-A1.
+    # out: a skip by pooling, of which the paper has the word and no more.
+    # Expansions 3 and 6 are those of MnasNet-A1.
     "mnas": Space(
         # What MnasNet's space lies around.
         Family(MOBILENET_V2.stages, activation="relu", normalization=IMAGENET),

@@ -65,13 +65,17 @@ def host_batches(
     parts = config.train.microbatches
     places = replicas * share
     first_step = start // config.train.batch
-    # Shares that may wait; those that are being finished are in float32.
-    ready = max(local, config.data.prefetch_bytes // _bytes(run, share) // 2)
     mixing = Mixing(config.data.mixup, config.data.cutmix)
+    # Images are mixed before they are rounded.
+    made = tf.float32 if mixing else dtype
+    # Shares that may wait, beside as many that are being finished.
+    ready = max(
+        local, config.data.prefetch_bytes // _bytes(run, share, made) // 2
+    )
     if config.data.service:
-        shares = _served_shares(run, start, share, alone=hosts == 1)
+        shares = _served_shares(run, start, share, made, alone=hosts == 1)
     else:
-        shares = _own_shares(run, start, share, context)
+        shares = _own_shares(run, start, share, made, context)
     order = training_order(
         run.dataset,
         config.train.seed,
@@ -112,7 +116,11 @@ def host_batches(
 
 
 def _own_shares(
-    run: Run, start: int, share: int, context: tf.distribute.InputContext
+    run: Run,
+    start: int,
+    share: int,
+    dtype: tf.DType,
+    context: tf.distribute.InputContext,
 ) -> tf.data.Dataset:
     """Shares of images and labels that this host makes."""
     data = run.config.data
@@ -129,11 +137,12 @@ def _own_shares(
         parts=context.num_input_pipelines,
         shuffle_bytes=data.shuffle_bytes,
         notes=run.model_dir.join(NOTES),
+        dtype=dtype,
     ).batch(share, drop_remainder=True)
 
 
 def _served_shares(
-    run: Run, start: int, share: int, *, alone: bool
+    run: Run, start: int, share: int, dtype: tf.DType, *, alone: bool
 ) -> tf.data.Dataset:
     """Shares of images and labels that the workers of a service make."""
     data = run.config.data
@@ -146,6 +155,7 @@ def _served_shares(
         start=start,
         shuffle_bytes=data.shuffle_bytes,
         notes=run.model_dir.join(NOTES),
+        dtype=dtype,
     )
     # Hosts find the same job by its name. A process that is alone must not
     # find the rest of what one before it has left; several would, where they
@@ -165,6 +175,6 @@ def _crop(data: DataConfig) -> TrainingCrop:
     )
 
 
-def _bytes(run: Run, share: int) -> int:
-    """Of the images of a share, as they are decoded: float32."""
-    return share * run.network.pixels**2 * 3 * 4
+def _bytes(run: Run, share: int, dtype: tf.DType) -> int:
+    """Of the images of a share."""
+    return share * run.network.pixels**2 * 3 * dtype.size

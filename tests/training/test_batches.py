@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from efficientnet_tf.data.kinds import RecordDataset, Shards
-from efficientnet_tf.training.batches import host_batches
+from efficientnet_tf.training.batches import _own_shares, host_batches
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.config_files import override
 from efficientnet_tf.training.run import Run, open_run
@@ -192,6 +192,35 @@ def test_microbatches_leave_a_step_its_images(
     assert [len(images) for images in whole] == [BATCH] * STEPS
     assert steps(parts, 0) == whole
     assert steps(parts, 3) == whole[3:]
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.2])
+def test_images_are_rounded_once_when_they_are_done(
+    config: Config, mixup: float
+) -> None:
+    """To the bfloat16 that is nearest, mixed ones after they are mixed."""
+    run = open_run(override(config, [f"data.mixup={mixup}"]))
+    first = {}
+    for dtype in (tf.float32, tf.bfloat16):
+        batches = host_batches(
+            run, tf.distribute.InputContext(), start=0, dtype=dtype
+        )
+        assert batches.element_spec[0].dtype == dtype
+        first[dtype], _ = next(iter(batches))
+    exact = first[tf.float32].numpy()
+    found = first[tf.bfloat16].numpy()
+    # NumPy's bfloat16 has ties go to the even one, as TensorFlow's.
+    np.testing.assert_array_equal(found, exact.astype(found.dtype))
+    assert (exact != found).any()
+
+
+def test_images_of_two_bytes_are_batched_as_such(config: Config) -> None:
+    """Not four bytes that are rounded afterwards."""
+    run = open_run(config)
+    images = _own_shares(
+        run, 0, 4, tf.bfloat16, tf.distribute.InputContext()
+    ).element_spec[0]
+    assert images.dtype == tf.bfloat16
 
 
 def test_images_are_made_where_their_batch_is(config: Config) -> None:
