@@ -35,6 +35,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -107,7 +108,7 @@ TASKS = {
             *("torchvision", "grain", "DataLoader"),
         ),
     ),
-    "whole": Task("bilinear", "none", ("ours",)),
+    "whole": Task("bilinear", "none", ()),
 }
 NEEDS = {
     "keras": ("keras",),
@@ -120,6 +121,9 @@ NEEDS = {
 # They take ten times as long as the others.
 _SLOW = ("keras",)
 LIMIT = "limit"
+# Threads of the stream that is to grow with them, and of its limit.
+BOTH = 2
+_BOTH_LIMIT = f"{LIMIT}, {BOTH} threads"
 WITHOUT_OPS = "without ops"
 
 
@@ -127,10 +131,32 @@ def measured(
     name: str, given: argparse.Namespace, folder: str, missing: dict[str, str]
 ) -> tuple[Row, ...]:
     """Lets all who can take turns at a task."""
+    jobs = _jobs(name, given, folder, missing)
+    with ExitStack() as stack:
+        turns = {}
+        for shown, job in jobs.items():
+            tell(f"starts: {shown}")
+            worker = Worker(
+                shown, "benchmarks.input_pipeline_worker", job.to_json()
+            )
+            turns[shown] = stack.enter_context(worker).turn
+        found = alternate(turns, rounds=given.rounds, tell=tell)
+    units = {IMAGES_PER_CORE: "images/CPU s"}
+    if name == "whole":
+        units[IMAGES_PER_SECOND] = "images/s"
+    return rows(found, units, _against(name, jobs))
+
+
+def _jobs(
+    name: str, given: argparse.Namespace, folder: str, missing: dict[str, str]
+) -> dict[str, Job]:
+    """Who takes part, by what the table calls them; notes who cannot."""
     task = TASKS[name]
     jobs: dict[str, Job] = {}
 
-    def add(shown: str, contender: str, policy: str) -> None:
+    def add(
+        shown: str, contender: str, policy: str, threads: int = given.threads
+    ) -> None:
         slow = contender in _SLOW
         jobs[f"{name}: {shown}"] = Job(
             contender,
@@ -140,10 +166,17 @@ def measured(
             given.pixels,
             given.batch if not slow else max(1, given.batch // 10),
             given.images if not slow else max(1, given.images // 10),
-            given.threads,
+            threads,
         )
 
-    if (Path(folder) / "libjpeg_window.so").is_file():
+    has_limit = (Path(folder) / "libjpeg_window.so").is_file()
+    if name == "whole":
+        for shown, threads in ((LIMIT, 1), (_BOTH_LIMIT, BOTH)):
+            if has_limit and threads <= usable_cores():
+                add(shown, LIMIT, "none", threads)
+        add("ours", "ours", "none", 1)
+        return jobs | _streams(given, folder)
+    if has_limit:
         add(LIMIT, LIMIT, "none")
     if task.policy != "none":
         add(WITHOUT_OPS, "ours", "none")
@@ -158,29 +191,23 @@ def measured(
             )
             continue
         add(contender, contender, task.policy)
+    return jobs
+
+
+def _against(name: str, jobs: Mapping[str, Job]) -> dict[str, list[str]]:
+    """The peers that each is held against."""
+    limit = f"{name}: {LIMIT}"
     if name == "whole":
-        jobs |= _streams(given, folder)
-    with ExitStack() as stack:
-        turns = {}
-        for shown, job in jobs.items():
-            tell(f"starts: {shown}")
-            worker = Worker(
-                shown, "benchmarks.input_pipeline_worker", job.to_json()
-            )
-            turns[shown] = stack.enter_context(worker).turn
-        found = alternate(turns, rounds=given.rounds, tell=tell)
+        base = f"{name}: {WHOLE}"
+        return dict.fromkeys(jobs, [base]) | {
+            base: [limit, f"{name}: ours"],
+            f"{name}: {_BOTH_LIMIT}": [limit],
+        }
     ours = [shown for shown in jobs if ": ours" in shown]
     others = [shown for shown in jobs if shown not in ours]
-    units = {IMAGES_PER_CORE: "images/CPU s"}
-    against = {shown: others for shown in ours} | {
-        shown: [f"{name}: {LIMIT}"] for shown in others[1:]
+    return {shown: others for shown in ours} | {
+        shown: [limit] for shown in others[1:]
     }
-    if name == "whole":
-        units[IMAGES_PER_SECOND] = "images/s"
-        alone = [f"{name}: {LIMIT}", f"{name}: ours"]
-        base = f"{name}: {WHOLE}"
-        against = dict.fromkeys(jobs, [base]) | {base: alone}
-    return rows(found, units, against)
 
 
 def _streams(given: argparse.Namespace, folder: str) -> dict[str, Job]:

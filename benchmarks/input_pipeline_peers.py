@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,21 @@ LAYERS, MAGNITUDE = 2, 10
 
 
 def _limit(job: Job) -> Iterator[Any]:
-    decode = window_decoder(Path(job.folder) / "libjpeg_window.so")
+    library = Path(job.folder) / "libjpeg_window.so"
+    decoders = [window_decoder(library) for _ in range(job.threads)]
     pictures = read_pictures(Path(job.folder))
     pairs = itertools.cycle(zip(pictures.jpegs, pictures.windows, strict=True))
-    while True:
-        for jpeg, window in itertools.islice(pairs, job.batch):
-            decode(jpeg, window)
-        yield None
+
+    def share(number: int, batch: list[Any]) -> None:
+        for jpeg, window in batch[number :: job.threads]:
+            decoders[number](jpeg, window)
+
+    with ThreadPoolExecutor(job.threads) as pool:
+        while True:
+            batch = list(itertools.islice(pairs, job.batch))
+            # C lets go of Python's lock.
+            list(pool.map(partial(share, batch=batch), range(job.threads)))
+            yield None
 
 
 def _on_tensorflow(
