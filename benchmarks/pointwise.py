@@ -46,8 +46,8 @@ def models() -> dict[str, keras.Model]:
     """The same network twice, but for its 1x1 convolutions."""
     import keras
 
-    from efficientnet_tf.modeling.blocks import LAYERS
     from efficientnet_tf.modeling.build import build
+    from efficientnet_tf.modeling.maker import LAYERS
 
     found = {}
     ours = LAYERS["training"]

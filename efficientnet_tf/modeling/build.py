@@ -8,7 +8,8 @@ from typing import Literal
 import keras
 
 from efficientnet_tf.errors import InputError, near
-from efficientnet_tf.modeling.blocks import HEAD_INITS, LAYERS, Layers, Maker
+from efficientnet_tf.modeling.blocks import BLOCKS
+from efficientnet_tf.modeling.maker import HEAD_INITS, LAYERS, Layers, Maker
 from efficientnet_tf.networks import (
     HEAD,
     FusedStride,
@@ -168,7 +169,7 @@ def build_network(
     for block in network.blocks:
         if block.halves:
             reductions.append(x)
-        x, mean = make.block(x, block, mean)
+        x, mean = BLOCKS[block.kind](make, x, block, mean)
     reductions.append(x)
     if network.head:
         x = make.conv(x, "top_conv", network.head)

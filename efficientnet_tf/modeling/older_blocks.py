@@ -1,18 +1,14 @@
 """The blocks of the networks that EfficientNet came from, in Keras.
 
-Both give no mean of their outputs: see `Maker.block`.
+Both give no mean of their outputs: see `MakeBlock`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import keras
 
+from efficientnet_tf.modeling.maker import Maker
 from efficientnet_tf.networks import Block
-
-if TYPE_CHECKING:
-    from efficientnet_tf.modeling.blocks import Maker
 
 
 def separable(
