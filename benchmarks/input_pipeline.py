@@ -43,6 +43,7 @@ from pathlib import Path
 
 from benchmarks.flags import add_flags, command_line, finish, positive, tell
 from benchmarks.harness import Row, alternate, rows
+from benchmarks.input_pipeline_job import Job
 from benchmarks.input_pipeline_whole import (
     LONGER,
     STREAMS,
@@ -52,7 +53,6 @@ from benchmarks.input_pipeline_whole import (
 from benchmarks.input_pipeline_worker import (
     IMAGES_PER_CORE,
     IMAGES_PER_SECOND,
-    Job,
 )
 from benchmarks.libjpeg import compiled
 from benchmarks.machine import this_machine, usable_cores

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.input_pipeline_job import Job
 from benchmarks.input_pipeline_whole import WHOLE, whole
-from benchmarks.input_pipeline_worker import Job
 from benchmarks.libjpeg import window_decoder
 from benchmarks.pictures import read_pictures
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.input_pipeline_worker import Job
+from benchmarks.input_pipeline_job import Job
 from benchmarks.pictures import read_pictures
 
 if TYPE_CHECKING:

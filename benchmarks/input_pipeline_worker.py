@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import multiprocessing
@@ -10,11 +9,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Figures, Turn
+from benchmarks.input_pipeline_job import Job
+from benchmarks.input_pipeline_peers import CONTENDERS
 from benchmarks.worker import serve
 
 IMAGES_PER_CORE = "images_per_core_second"
@@ -26,43 +26,8 @@ _AHEAD = 2
 _WAIT_SECONDS, _IDLE_SHARE = 0.2, 0.1
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a worker does.
-
-    Attributes:
-        contender: One of `input_pipeline_peers.CONTENDERS`.
-        resize: "bilinear", "bicubic" or "legacy_bicubic".
-        policy: "none", "randaugment" of 2 ops at magnitude 10, "autoaugment".
-        folder: Where the pictures are.
-        pixels: Side of an image.
-        batch: Images of a batch.
-        images: Images of a turn.
-        threads: Threads or processes that prepare images.
-        records: Where TFRecords are, for who reads them.
-        dtype: Of the images, for who lets one choose.
-    """
-
-    contender: str
-    resize: str
-    policy: str
-    folder: str
-    pixels: int
-    batch: int
-    images: int
-    threads: int
-    records: str = ""
-    dtype: str = "float32"
-
-    def to_json(self) -> str:
-        """The worker's argument."""
-        return json.dumps(dataclasses.asdict(self))
-
-
 def start(job: Job) -> tuple[Figures, Turn]:
     """Makes the contender, and how it takes a turn."""
-    from benchmarks.input_pipeline_peers import CONTENDERS
-
     batches: Iterator[Any] = CONTENDERS[job.contender](job)
     next(batches)
     spent = [settled()]
