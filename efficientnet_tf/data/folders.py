@@ -13,16 +13,19 @@ from efficientnet_tf.errors import InputError
 
 # Of a name in lower case. How a file is read, its content decides.
 RECORDS = ("train-", "validation-")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+_FORMATS = "JPEG, PNG, WebP, GIF or BMP"
+# Of a folder that is a split rather than a class, in lower case.
+_TRAINING = ("train", "training")
 
 
 def folder_source(folder: str) -> Source:
     """The pictures of class folders.
 
     They lie in `folder/CLASS/`, or in `folder/train/CLASS/` and
-    `folder/validation/CLASS/`; `val` and `test` are taken for `validation`,
-    the first of the three that is there. The one folder that an archive often
-    wraps around `train` is looked through.
+    `folder/validation/CLASS/`; `val`, `valid` and `test` are taken for
+    `validation`, the first of the four that is there. The one folder that an
+    archive often wraps around `train` is looked through.
 
     Args:
         folder: Local or gs://.
@@ -49,16 +52,32 @@ def folder_source(folder: str) -> Source:
     if "train" in folders and held_out:
         train = find_pictures(f"{folder}/train")
         validation = find_pictures(f"{folder}/{held_out[0]}")
-        for name in held_out[1:]:
-            print(
-                f"{folder}/{name} is left out: {held_out[0]} is the "
-                "validation split",
-                file=sys.stderr,
-            )
+        for name in folders:
+            if name not in ("train", held_out[0]):
+                print(
+                    f"{folder}/{name} is left out: {held_out[0]} is the "
+                    "validation split",
+                    file=sys.stderr,
+                )
     else:
+        _refuse_splits(folder, folders)
         train = find_pictures(folder)
     labels = tuple(sorted({picture.class_name for picture in train}))
     return Source("file", train, validation, labels, upright=True)
+
+
+def _refuse_splits(folder: str, names: list[str]) -> None:
+    """Refuses splits under other names, which would be taken for classes."""
+    for name in names:
+        if name.lower() not in _TRAINING:
+            continue
+        inner, files = listing(f"{folder}/{name}")
+        if inner and not any(map(is_image_name, files)):
+            raise InputError(
+                f"{folder}/{name} holds folders as a split does, and among "
+                f"{few(names)} are not both train and one of "
+                f"{', '.join(HELD_OUT)}; rename them so"
+            )
 
 
 def is_image_name(name: str) -> bool:
@@ -86,8 +105,8 @@ def find_pictures(folder: str) -> list[Picture]:
     strangers += [name for name in loose if is_image_name(name)]
     if strangers:
         raise InputError(
-            f"{folder} holds files that are no JPEG or PNG in a class folder: "
-            f"{few(strangers)}; move them elsewhere"
+            f"{folder} holds files that are no {_FORMATS} by their name, or "
+            f"in no class folder: {few(strangers)}; move them elsewhere"
         )
     if broken := [name for name in names if len(name.splitlines()) != 1]:
         raise InputError(

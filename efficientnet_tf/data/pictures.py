@@ -22,7 +22,7 @@ from efficientnet_tf.errors import InputError
 Holder = Literal["file", "span", "example"]
 
 # Names of what validates, the first that a source has.
-HELD_OUT = ("validation", "val", "test")
+HELD_OUT = ("validation", "val", "valid", "test")
 
 _SHOWN = 5
 

@@ -187,7 +187,7 @@ def test_shards_by_themselves(
 
 
 @pytest.mark.parametrize("wrapped", ["", "flowers"])
-@pytest.mark.parametrize("name", ["validation", "val", "test"])
+@pytest.mark.parametrize("name", ["validation", "val", "valid", "test"])
 def test_a_source_that_is_split_stays_so(tmp_path, name, wrapped):
     root = tmp_path / "source" / wrapped
     for i in range(3):
@@ -204,12 +204,14 @@ def test_a_source_that_is_split_stays_so(tmp_path, name, wrapped):
 
 
 def test_a_third_split_is_said_to_be_left_out(tmp_path, capsys):
-    for split in ("train", "val", "test"):
+    for split in ("train", "val", "test", "more"):
         for name in ("a", "b"):
             picture(tmp_path / "s" / split / name / "0.jpg", 100)
     dataset = prepare(str(tmp_path / "s"), str(tmp_path / "out"))
     assert (dataset.train.images, dataset.validation.images) == (2, 2)
-    assert "s/test is left out: val is" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "s/test is left out: val is" in said
+    assert "s/more is left out: val is" in said
 
 
 def test_a_line_break_in_a_class_name_is_refused(tmp_path):
@@ -217,6 +219,27 @@ def test_a_line_break_in_a_class_name_is_refused(tmp_path):
         picture(tmp_path / "s" / name / "0.jpg", 100)
         picture(tmp_path / "s" / name / "1.jpg", 120)
     refused(tmp_path / "s", tmp_path, "line break in their names")
+
+
+@pytest.mark.parametrize(
+    "names", [("Train", "Test"), ("train", "dev"), ("Training",)]
+)
+def test_splits_of_other_names_are_no_classes(tmp_path, names):
+    for split in names:
+        for name in ("a", "b"):
+            for i in range(2):
+                picture(tmp_path / "s" / split / name / f"{i}.jpg", i)
+    refused(tmp_path / "s", tmp_path, f"{names[0]} holds folders as a split")
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "GIF", "BMP"])
+def test_pictures_under_their_own_names(tmp_path, kind):
+    """What is read under a JPEG's name is read under its own."""
+    for name in ("a", "b"):
+        for i in range(2):
+            picture(tmp_path / "s" / name / f"{i}.{kind.lower()}", i, kind)
+    dataset = prepare(str(tmp_path / "s"), str(tmp_path / "out"))
+    assert (dataset.train.images, dataset.validation.images) == (2, 2)
 
 
 def test_a_class_called_train_is_a_class(tmp_path):
