@@ -34,18 +34,23 @@ from efficientnet_tf.data.manifest import (
     read_manifest,
 )
 from efficientnet_tf.data.records import (
+    ENCODED,
     LABEL,
     READ_BUFFER_BYTES,
     parse_record,
-    shard_name,
 )
 from efficientnet_tf.data.tfds_files import open_tfds_files
 from efficientnet_tf.data.tfds_source import PREFIX
 from efficientnet_tf.errors import InputError
+from efficientnet_tf.files import read_text
 from efficientnet_tf.progress import progress
 
 # More is a damaged label rather than a class.
 MOST_CLASSES = 1_000_000
+
+# A file's name that says how many there are: `train-00000-of-01024`, with or
+# without an ending.
+_NUMBERED = re.compile(r"(.*-)(\d+)-of-(\d+)(.*)")
 
 # In a folder that `prepare` has begun and not finished.
 UNFINISHED = "prepare.unfinished"
@@ -249,6 +254,11 @@ def listing(folder: str) -> frozenset[str]:
     """
     try:
         return frozenset(tf.io.gfile.listdir(folder))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"data_dir {folder} holds a name that is not UTF-8, "
+            f"{error.object!r}; rename it"
+        ) from error
     except tf.errors.OpError as error:
         raise InputError(
             f"data_dir {folder} is no folder that can be read "
@@ -258,15 +268,18 @@ def listing(folder: str) -> frozenset[str]:
 
 def _has_class_folders(folder: str, names: frozenset[str]) -> bool:
     """Whether there are folders, and no files of records."""
+
+    def is_folder(name: str) -> bool:
+        # On gs:// folders are listed with a slash.
+        path = os.path.join(folder, name)
+        return name.endswith("/") or bool(tf.io.gfile.isdir(path))
+
     shown = [name for name in names if not name.startswith((".", "__MACOSX"))]
-    if any(name.startswith(RECORDS) for name in shown):
+    records = [name for name in shown if name.startswith(RECORDS)]
+    # A class may be called "train-wagon"; one of many files is asked.
+    if records and not is_folder(min(records)):
         return False
-    # On gs:// folders are listed with a slash.
-    return any(
-        name.endswith("/") or tf.io.gfile.isdir(os.path.join(folder, name))
-        for name in shown
-        if not is_image_name(name)
-    )
+    return any(is_folder(name) for name in shown if not is_image_name(name))
 
 
 def _split_files(
@@ -299,8 +312,12 @@ def promised_files(
             f"{folder} has no {split}-* files; of a folder of pictures "
             "`prepare` makes them"
         )
-    totals = {int(found) for found in re.findall(r"-of-(\d+)", " ".join(files))}
-    files |= {shard_name(split, i, n) for n in totals for i in range(n)}
+    for found in filter(None, [_NUMBERED.fullmatch(name) for name in files]):
+        before, digits, total, after = found.groups()
+        files |= {
+            f"{before}{number:0{len(digits)}d}-of-{total}{after}"
+            for number in range(int(total))
+        }
     return tuple(sorted(files))
 
 
@@ -310,8 +327,9 @@ def _labels(
     """The lines of `labels.txt`, or the records' numbers as words."""
     if LABELS not in names:
         return number_labels(classes, first_label)
-    with tf.io.gfile.GFile(os.path.join(folder, LABELS), "rb") as file:
-        labels = tuple(file.read().decode().splitlines())
+    text = read_text(os.path.join(folder, LABELS)) or ""
+    # Windows' editors begin a file with a mark.
+    labels = tuple(text.removeprefix("\ufeff").splitlines())
     if len(labels) != classes:
         raise InputError(
             f"{folder}/{LABELS} has {len(labels)} lines; "
@@ -342,8 +360,14 @@ def _count(
             labels.append(found)
             advance(number)
     everything = np.concatenate(labels)
-    if not len(everything):
+    if not sum(counts):
         raise InputError(f"{folder} holds no records; {_CURE}")
+    if not len(everything):
+        raise InputError(
+            f"{folder} holds no record with {LABEL}, an int64; records must be "
+            f"of tf.train.Example with that and {ENCODED}, in files that are "
+            "not compressed"
+        )
     first, last = min(1, int(everything.min())), int(everything.max())
     if first < 0 or last > MOST_CLASSES:
         raise InputError(

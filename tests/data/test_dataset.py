@@ -290,6 +290,57 @@ def test_a_folder_that_is_none(tmp_path):
             open_dataset(str(tmp_path / name))
 
 
+def test_records_whose_files_have_an_ending(tmp_path):
+    folder = write(tmp_path / "data")
+    for file in folder.iterdir():
+        file.rename(f"{file}.tfrecord")
+    found = open_dataset(str(folder))
+    assert found.train.counts == (3, 2)
+    (folder / "train-00000-of-00002.tfrecord").unlink()
+    with pytest.raises(InputError, match="lacks train-00000-of-00002.tfrec"):
+        open_dataset(str(folder))
+
+
+def test_somebody_elses_records(tmp_path):
+    """Their features have other names, or their files are compressed."""
+    feature = {
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    for compression in ("", "GZIP"):
+        for split in ("train", "validation"):
+            path = str(tmp_path / f"{split}-0")
+            with tf.io.TFRecordWriter(path, compression) as writer:
+                writer.write(example.SerializeToString())
+        with pytest.raises(
+            InputError, match="image/class/label.*image/encoded.*not compr"
+        ):
+            open_dataset(str(tmp_path))
+
+
+def test_labels_of_another_encoding(tmp_path):
+    folder = write(tmp_path / "data")
+    (folder / "labels.txt").write_bytes(b"\xef\xbb\xbfant\r\nbee\r\nfly\r\n")
+    assert open_dataset(str(folder)).labels == ("ant", "bee", "fly")
+    (folder / "labels.txt").write_bytes("große\nbee\nfly".encode("latin-1"))
+    with pytest.raises(InputError, match="labels.txt is no UTF-8"):
+        open_dataset(str(folder))
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    os.mkdir(os.fsencode(tmp_path) + b"/\xff")
+    with pytest.raises(InputError, match="not UTF-8.*xff.*rename"):
+        open_dataset(str(tmp_path))
+
+
+def test_a_class_may_be_called_like_a_file_of_records(tmp_path):
+    for name in ("bus", "train-wagon"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            (tmp_path / name / f"{number}.jpg").write_bytes(JPEG.encoded)
+    assert open_dataset(str(tmp_path)).labels == ("bus", "train-wagon")
+
+
 def test_an_empty_folder_is_told_of_prepare(tmp_path):
     with pytest.raises(InputError, match="no train-. files.*`prepare`"):
         open_dataset(str(tmp_path))
