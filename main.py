@@ -56,9 +56,10 @@ For example:
   python main.py --config=runs/mine/config.json --model_dir=runs/again
       The same experiment again.
 
-A run that was stopped goes on when the same command is given again. Without
---data_dir the data are the digits and the recipe is configs/digits.py; with
-it, the recipe is the original's for ImageNet unless --config says otherwise.
+`python main.py VERB --help` has the flags of that verb alone. A run that was
+stopped goes on when the same command is given again. Without --data_dir the
+data are the digits and the recipe is configs/digits.py; with it, the recipe is
+the original's for ImageNet unless --config says otherwise.
 Exit codes: 0 done, 1 failed, 2 wrong input. A training that is stopped saves
 itself and ends with 143 after SIGTERM, with 130 after SIGINT (a second one
 stops at once), and with 75 where the machine or another host goes away. Where
@@ -219,7 +220,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line and returns its exit code."""
     given = define_flags()
     if command_line.asks_for_help(arguments):
-        print(f"{__doc__}\nflags:\n{command_line.flag_help(given)}")
+        print(_help(given, arguments))
         return 0
 
     def work() -> None:
@@ -252,6 +253,23 @@ def parse(
                 f"{near(name, sorted(VERBS[verb].flags))}"
             )
     return verb, words
+
+
+def _help(given: flags.FlagValues, arguments: Sequence[str]) -> str:
+    """What can be said: of a verb its flags, if one is named, or else all."""
+    verbs = [word for word in arguments if word in VERBS]
+    if len(verbs) != 1:
+        return f"{__doc__}\nflags:\n{command_line.flag_help(given)}"
+    (verb,) = verbs
+    lines = __doc__.splitlines()
+    begin = next(n for n, x in enumerate(lines) if x.startswith(f"  {verb} "))
+    said = [lines[begin]]
+    for line in lines[begin + 1 :]:
+        if not line.startswith("    "):
+            break
+        said.append(line)
+    flag_lines = command_line.flag_help(given, VERBS[verb].flags)
+    return "\n".join([*said, "", "flags:", flag_lines])
 
 
 def _report(model_dir: str, strategy: Any) -> None:

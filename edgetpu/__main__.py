@@ -102,10 +102,8 @@ def _help(arguments: Sequence[str], values: flags.FlagValues) -> str:
     """That of the verb, if one is named, or else of all."""
     verbs = [VERBS[word] for word in arguments if word in VERBS]
     if len(verbs) == 1:
-        own = flags.FlagValues()
-        for name in sorted(verbs[0].flags):
-            own[name] = values[name]
-        return f"{verbs[0].help}\nFlags:\n{command_line.flag_help(own)}"
+        own = command_line.flag_help(values, verbs[0].flags)
+        return f"{verbs[0].help}\nFlags:\n{own}"
     return f"{__doc__}\nFlags:\n{command_line.flag_help(values)}"
 
 

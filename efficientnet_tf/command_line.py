@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from absl import flags
 
@@ -97,8 +97,13 @@ def parse(given: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
     """Reads the flags of a command line; returns the other words.
 
     Raises:
-        InputError: A flag is unknown, or its value does not fit it.
+        InputError: A flag is unknown, its value does not fit it, or is of
+            bytes that are no UTF-8, which TensorFlow takes no path of.
     """
+    for argument in arguments:
+        shown = argument.encode(errors="backslashreplace").decode()
+        if argument.startswith("-") and shown != argument:
+            raise InputError(f"{shown} is no UTF-8; rename the file or folder")
     try:
         # The parser takes the first word for the program's name.
         return list(given(["", *arguments])[1:])
@@ -110,16 +115,24 @@ def parse(given: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
         raise InputError(str(error)) from None
 
 
-def flag_help(given: flags.FlagValues) -> str:
-    """A line for each flag."""
+def flag_help(
+    given: flags.FlagValues, chosen: Iterable[str] | None = None
+) -> str:
+    """A line for each flag.
+
+    Args:
+        given: All flags.
+        chosen: The names of those to tell; all if not given.
+    """
+    some = [name for name in given if chosen is None or name in {*chosen}]
     names = [
         f"  --{name}" + ("" if given[name].boolean else f"={name.upper()}")
-        for name in given
+        for name in some
     ]
     width = max(map(len, names)) + 2
     return "\n".join(
         f"{shown:{width}}{' '.join(given[name].help.split())}"
-        for shown, name in zip(names, given, strict=True)
+        for shown, name in zip(names, some, strict=True)
     )
 
 

@@ -530,6 +530,21 @@ def test_help_names_every_verb_and_flag(word, capsys):
         assert f"--{flag}" in shown
 
 
+@pytest.mark.parametrize("verb", main.VERBS)
+def test_help_of_a_verb_names_its_flags_alone(verb, capsys):
+    assert main.main([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"  {verb} ")
+    told = set(re.findall(r"^  --(\w+)", shown, re.M))
+    assert told == main.VERBS[verb].flags
+
+
+def test_a_path_that_is_no_utf8_is_one_line(capsys):
+    assert main.main(["check", "--data_dir=/tmp/\udcff"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(r"main.py: --data_dir=/tmp/\udcff is no UTF-8")
+
+
 def test_a_tpu_that_is_not_there_is_said_in_one_line(tmp_path):
     command = ["--tpu=local", f"--model_dir={tmp_path}/run"]
     _, said = python(*command, code=1)

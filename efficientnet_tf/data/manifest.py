@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -50,7 +51,7 @@ class Manifest:
 
     Attributes:
         name: Of the data set.
-        first_label: What the records call the first class.
+        first_label: What the records call the first class, 0 or 1.
         labels: Names of the classes, in the order of the logits.
         train: The training split's files, in order.
         validation: The validation split's.
@@ -65,10 +66,17 @@ class Manifest:
     def __post_init__(self) -> None:
         if type(self.name) is not str or type(self.first_label) is not int:
             raise ValueError("name must be a word, first_label a number")
+        if self.first_label not in (0, 1):
+            raise ValueError(f"first_label is {self.first_label}, not 0 or 1")
         if not self.labels or any(type(x) is not str for x in self.labels):
             raise ValueError("labels must be words")
+        if broken := [x for x in self.labels if len(x.splitlines()) > 1]:
+            raise ValueError(f"the label {broken[0]!r} has a line break")
         if not self.train or not self.validation:
             raise ValueError("a split has no shards")
+        files = [shard.file for shard in self.train + self.validation]
+        if twice := [file for file, n in Counter(files).items() if n > 1]:
+            raise ValueError(f"{twice[0]} is there twice")
 
 
 def write_manifest(folder: str, manifest: Manifest) -> None:
@@ -101,6 +109,8 @@ def read_manifest(folder: str) -> Manifest:
             if sum(shard.images for shard in shards) != entry["images"]:
                 raise ValueError(f"images of {split} are not the shards' sum")
             content[split] = shards
+        if type(content["labels"]) is not list:
+            raise TypeError("labels must be a list")
         return Manifest(**{**content, "labels": tuple(content["labels"])})
     except tf.errors.OpError as error:
         raise InputError(f"{path} cannot be read: {error.message}") from error
