@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from typing import Any
 
 from efficientnet_tf.errors import InputError, RunError
 
@@ -17,23 +18,15 @@ def local_runner() -> str:
     return "DirectRunner" if find_spec("apache_beam") else PROCESSES
 
 
-def run_beam(
-    function: Callable[[str], None],
-    items: Sequence[str],
-    runner: str,
-    options: Sequence[str],
-) -> None:
-    """Calls a function for each thing, wherever a runner likes.
+def new_pipeline(runner: str, options: Sequence[str]) -> Any:
+    """An empty pipeline of Apache Beam; nothing runs, nothing is written.
 
     Args:
-        function: One of a module that the workers have, or a partial of it.
-        items: The things; none depends on another.
         runner: Its name, as Beam knows it.
         options: Its options, each "--NAME=VALUE".
 
     Raises:
         InputError: Beam is not installed, or does not know the options.
-        RunError: The pipeline failed.
     """
     try:
         import apache_beam as beam
@@ -45,9 +38,30 @@ def run_beam(
         ) from error
     known = PipelineOptions([f"--runner={runner}", *options])
     try:
-        pipeline = beam.Pipeline(options=known)
+        return beam.Pipeline(options=known)
     except (ValueError, ImportError) as error:
         raise InputError(f"runner {runner}: {error}") from error
+
+
+def run_beam(
+    function: Callable[[str], None],
+    items: Sequence[str],
+    pipeline: Any,
+    runner: str,
+) -> None:
+    """Calls a function for each thing, wherever a runner likes.
+
+    Args:
+        function: One of a module that the workers have, or a partial of it.
+        items: The things; none depends on another.
+        pipeline: By `new_pipeline`.
+        runner: Its runner, for what is said.
+
+    Raises:
+        RunError: The pipeline failed.
+    """
+    import apache_beam as beam
+
     print(f"{len(items):,} shards go to {runner}", file=sys.stderr)
     (
         pipeline

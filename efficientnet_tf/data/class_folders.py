@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 
-import tensorflow as tf
-
 from efficientnet_tf.data.folders import folder_source
 from efficientnet_tf.data.kinds import RecordDataset, Shards
-from efficientnet_tf.data.pictures import Picture, both_splits
+from efficientnet_tf.data.pictures import Picture, both_splits, mean_bytes
 
 # What `prepare` takes where nobody says otherwise.
 _HOLDOUT, _SEED = 0.2, 0
-# Of so many pictures the size is asked for.
-_ASKED = 64
 
 
 def open_folder(folder: str) -> RecordDataset:
@@ -30,7 +26,7 @@ def open_folder(folder: str) -> RecordDataset:
         return Shards(
             tuple(picture.path for picture in pictures),
             (1,) * len(pictures),
-            bytes=_bytes(pictures),
+            bytes=int(mean_bytes(pictures) * len(pictures)),
             labels=tuple(numbers[picture.class_name] for picture in pictures),
         )
 
@@ -43,10 +39,3 @@ def open_folder(folder: str) -> RecordDataset:
         first_label=0,
         kind="folder",
     )
-
-
-def _bytes(pictures: list[Picture]) -> int:
-    """About how much the pictures take, by the size of every so many-th."""
-    asked = pictures[:: max(1, len(pictures) // _ASKED)]
-    total = sum(int(tf.io.gfile.stat(each.path).length) for each in asked)
-    return total * len(pictures) // max(1, len(asked))

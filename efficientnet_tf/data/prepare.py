@@ -20,7 +20,12 @@ from functools import partial
 import tensorflow as tf
 
 from efficientnet_tf.data.archives import archive_source, has_archives
-from efficientnet_tf.data.beam import PROCESSES, local_runner, run_beam
+from efficientnet_tf.data.beam import (
+    PROCESSES,
+    local_runner,
+    new_pipeline,
+    run_beam,
+)
 from efficientnet_tf.data.dataset import UNFINISHED, RecordDataset, open_dataset
 from efficientnet_tf.data.folders import folder_source
 from efficientnet_tf.data.manifest import (
@@ -31,7 +36,13 @@ from efficientnet_tf.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from efficientnet_tf.data.pictures import Picture, Source, both_splits, few
+from efficientnet_tf.data.pictures import (
+    Picture,
+    Source,
+    both_splits,
+    few,
+    mean_bytes,
+)
 from efficientnet_tf.data.records import shard_name
 from efficientnet_tf.data.shards import (
     Job,
@@ -119,6 +130,10 @@ def prepare(
     plan = _plan("train", train, train_shards)
     plan |= _plan("validation", validation, max(1, train_shards // 8))
     jobs = _jobs(plan, found)
+    # Asked now, since nothing may be written where it is wrong.
+    pipeline = (
+        None if runner == PROCESSES else new_pipeline(runner, beam_options)
+    )
     _claim(out, jobs)
     with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
         list(pool.map(partial(write_job, out), jobs, jobs.values()))
@@ -132,7 +147,7 @@ def prepare(
             IMAGES_PER_PROCESS,
         )
     else:
-        run_beam(partial(make_shard, out), list(jobs), runner, beam_options)
+        run_beam(partial(make_shard, out), list(jobs), pipeline, runner)
     _finish(out, list(jobs), found.labels)
     return open_dataset(out)
 
@@ -180,15 +195,7 @@ def _find(source: str, tfds_dir: str, validation_labels: str) -> Source:
 
 def _train_shards(train: list[Picture]) -> int:
     """Enough for both limits, judged by every so many-th picture's size."""
-    sample = train[:: max(1, len(train) // 64)]
-    sizes = [
-        int(tf.io.gfile.stat(each.path).length)
-        if each.size is None
-        else each.size
-        for each in sample
-    ]
-    mean_bytes = sum(sizes) / len(sizes)
-    share = max(1 / SHARD_IMAGES, mean_bytes / SHARD_BYTES)
+    share = max(1 / SHARD_IMAGES, mean_bytes(train) / SHARD_BYTES)
     return math.ceil(len(train) * share)
 
 

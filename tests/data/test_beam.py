@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from efficientnet_tf.data import prepare as module
-from efficientnet_tf.data.beam import run_beam
+from efficientnet_tf.data.beam import new_pipeline, run_beam
 from efficientnet_tf.data.prepare import prepare
 from efficientnet_tf.data.shards import make_shard
 from efficientnet_tf.errors import InputError, RunError
@@ -94,13 +94,14 @@ def fail(where: str, name: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_pipeline_that_fails(beam):
     with pytest.raises(RunError, match="DirectRunner failed: .*b in a"):
-        run_beam(partial(fail, "a"), ["b"], "DirectRunner", [])
+        pipeline = new_pipeline("DirectRunner", [])
+        run_beam(partial(fail, "a"), ["b"], pipeline, "DirectRunner")
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_runner_that_is_none(beam):
     with pytest.raises(InputError, match="runner MyRunner: "):
-        run_beam(partial(fail, "a"), ["b"], "MyRunner", [])
+        new_pipeline("MyRunner", [])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -109,11 +110,9 @@ def test_options_reach_the_runner(beam):
     with pytest.raises(
         InputError, match="(?s)runner DataflowRunner: .*project"
     ):
-        run_beam(partial(fail, "a"), ["b"], "DataflowRunner", [])
+        new_pipeline("DataflowRunner", [])
     with pytest.raises(InputError, match="temp_location|region|staging"):
-        run_beam(
-            partial(fail, "a"),
-            ["b"],
+        new_pipeline(
             "DataflowRunner",
             ["--project=mine", "--temp_location=no-bucket"],
         )
@@ -123,3 +122,4 @@ def test_without_beam_it_says_what_to_install(source, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(InputError, match=r"needs apache_beam: .*\[prepare\]"):
         prepare(str(source), str(tmp_path / "out"), runner="DirectRunner")
+    assert not (tmp_path / "out").exists()

@@ -356,6 +356,13 @@ def test_all_unreadable_pictures_are_named(source, tmp_path):
     assert prepare(str(source), str(out)).train.images == 11
 
 
+def test_a_link_to_nothing_is_named(source, tmp_path):
+    (source / "ant" / "lost.jpg").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="1 pictures .*\n.*lost.jpg cannot be"):
+        prepare(str(source), str(tmp_path / "out"))
+    open_dataset(str(source))
+
+
 def test_a_prepared_folder_is_not_touched(source, tmp_path):
     out = tmp_path / "out"
     prepare(str(source), str(out))
