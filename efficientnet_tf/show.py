@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.contact_sheet import Tile, save_sheet
+from efficientnet_tf.data.bad_records import BadRecords
 from efficientnet_tf.data.pipeline import training_ops
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.files import make_folder
@@ -39,7 +41,9 @@ def show(config: Config, out: str, *, images: int = 24) -> dict[str, Any]:
         images: How many.
 
     Returns:
-        What was written: `sheet`, `images`, `data`, `pixels`, `augment`.
+        What was written: `sheet`, `images`, `data`, `pixels`, `augment`; and
+        `bad_records`, by reason, of those that were met. These are named on
+        stderr.
 
     Raises:
         InputError: The name of the file, its folder or the number will not do,
@@ -66,6 +70,7 @@ def show(config: Config, out: str, *, images: int = 24) -> dict[str, Any]:
             Tile(_pixels(image), _label(run, target), words.decode())
             for image, target, words in _first_batch(run)
         ]
+        bad = _bad_records(run)
     data = config.data
     title = f"{run.dataset.name}, {run.network.pixels} px, {data.augment}"
     save_sheet(out, tiles, columns=min(COLUMNS, images), title=title)
@@ -75,6 +80,7 @@ def show(config: Config, out: str, *, images: int = 24) -> dict[str, Any]:
         "data": run.dataset.name,
         "pixels": run.network.pixels,
         "augment": data.augment,
+        "bad_records": bad,
     }
 
 
@@ -94,6 +100,19 @@ def _first_batch(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray, bytes]]:
     images, targets = next(batches.as_numpy_iterator())
     words = next(ops.batch(config.train.batch).as_numpy_iterator())
     return zip(images, targets, words, strict=True)
+
+
+def _bad_records(run: Run) -> dict[str, int]:
+    """How many were met, by reason; names them on stderr."""
+    met = BadRecords(run.dataset, run.model_dir.path, max_share=1.0)
+    met.look()
+    if met.counts():
+        print(
+            f"{sum(met.counts().values())} records cannot be used, others "
+            f"stand in their places: {met.shown()}",
+            file=sys.stderr,
+        )
+    return met.counts()
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:

@@ -87,6 +87,27 @@ def test_it_leaves_a_picture_and_nothing_else(tmp_path, monkeypatch, capsys):
         assert sheet.width > sheet.height
 
 
+def test_what_cannot_be_used_is_told(tmp_path, capsys):
+    for name in ("ant", "bee"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(3):
+            path = tmp_path / "data" / name / f"{number}.png"
+            Image.new("RGB", (40, 40)).save(path)
+    sound = override(Config(), [f"data.dir={tmp_path}/data", "model.pixels=32"])
+    out = str(tmp_path / "sheet.png")
+    assert module.show(sound, out, images=4)["bad_records"] == {}
+    assert capsys.readouterr().err == ""
+    for path in (tmp_path / "data" / "ant").iterdir():
+        path.write_text("no picture")
+    facts = module.show(sound, out, images=4)
+    # One of the three validates.
+    assert facts["bad_records"] == {"no picture": 2}
+    assert re.search(
+        "2 records cannot be used.*ant/..png record 0: no picture",
+        capsys.readouterr().err,
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "out", "images", "told"),
     [

@@ -86,6 +86,11 @@ class BadRecords:
         found = Counter(bad.reason for bad in (self._known or {}).values())
         return dict(sorted(found.items()))
 
+    def shown(self) -> str:
+        """The first ones in words."""
+        known = (self._known or {}).values()
+        return "; ".join(str(bad) for bad in islice(known, _SHOWN))
+
     def look(self) -> None:
         """Looks up what was noted since, and writes the lines.
 
@@ -114,11 +119,10 @@ class BadRecords:
             write_text(self._lines, text)
         images = self._dataset.train.images
         if len(self._known) > self._max_share * images:
-            shown = [str(bad) for bad in self._known.values()][:_SHOWN]
             raise RunError(
                 f"{len(self._known):,} of {images:,} training records cannot "
                 f"be used, more than data.max_bad_share {self._max_share:g} "
-                f"({'; '.join(shown)}; all in {self._lines}); `check` tells "
+                f"({self.shown()}; all in {self._lines}); `check` tells "
                 "what is wrong with them, a larger share passes over them"
             )
 
