@@ -119,7 +119,11 @@ def open_dataset(
         if data_dir == "digits":
             data_dir = write_digits()
         found = _in_folder(
-            data_dir, images, (first_label, classes), max_bad_share
+            data_dir,
+            images,
+            (first_label, classes),
+            max_bad_share,
+            alone=holdout_shards > 0,
         )
     if holdout_shards:
         files = len(found.train.files)
@@ -138,6 +142,8 @@ def _in_folder(
     images: tuple[int | None, int | None],
     labels: tuple[int | None, int | None],
     max_bad_share: float,
+    *,
+    alone: bool,
 ) -> RecordDataset:
     names = listing(folder)
     if MANIFEST in names:
@@ -150,11 +156,10 @@ def _in_folder(
     if _has_class_folders(folder, names):
         return open_folder(folder)
     first, classes = labels
+    given = None
     if all(images) and classes:
-        return _from_names(
-            folder, names, (1 if first is None else first, classes)
-        )
-    return _from_names(folder, names, None)
+        given = (1 if first is None else first, classes)
+    return _from_names(folder, names, given, alone=alone)
 
 
 def _from_manifest(folder: str, max_bad_share: float) -> RecordDataset:
@@ -192,7 +197,11 @@ def _from_manifest(folder: str, max_bad_share: float) -> RecordDataset:
 
 
 def _from_names(
-    folder: str, names: frozenset[str], labels: tuple[int, int] | None
+    folder: str,
+    names: frozenset[str],
+    labels: tuple[int, int] | None,
+    *,
+    alone: bool,
 ) -> RecordDataset:
     """The data set of a folder without a manifest.
 
@@ -201,9 +210,12 @@ def _from_names(
         names: What is in it.
         labels: The first label and the number of classes, where a person has
             said all numbers.
+        alone: Whether training files will do, of which some are held out.
     """
     train = _split_files(folder, names, "train")
-    validation = _split_files(folder, names, "validation")
+    validation: tuple[str, ...] = ()
+    if not alone or any(name.startswith("validation-") for name in names):
+        validation = _split_files(folder, names, "validation")
     if labels:
         numbers: _Numbers = (
             (record_counts(train), record_counts(validation)),
@@ -310,7 +322,8 @@ def promised_files(
     if not files:
         raise InputError(
             f"{folder} has no {split}-* files; of a folder of pictures "
-            "`prepare` makes them"
+            "`prepare` makes them, and data.holdout_shards trains without "
+            "validation-* files"
         )
     for found in filter(None, [_NUMBERED.fullmatch(name) for name in files]):
         before, digits, total, after = found.groups()

@@ -369,6 +369,15 @@ def test_training_files_can_be_held_out(tmp_path, manifest):
         open_dataset(str(folder), holdout_shards=2)
 
 
+def test_training_files_alone_will_do_where_some_are_held_out(tmp_path):
+    folder = write(tmp_path / "insects")
+    whole = open_dataset(str(folder), holdout_shards=1)
+    (folder / "validation-00000-of-00001").unlink()
+    assert open_dataset(str(folder), holdout_shards=1) == whole
+    with pytest.raises(InputError, match=r"no validation-\* .*holdout_shards"):
+        open_dataset(str(folder))
+
+
 def test_numbers_are_those_after_holding_out(tmp_path):
     folder = write(tmp_path / "insects", manifest=True)
     with pytest.raises(InputError, match="train_images 5 was given.* has 2"):
