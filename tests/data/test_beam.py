@@ -69,7 +69,7 @@ def test_it_goes_on_with_what_another_runner_began(
 
     with monkeypatch.context() as patch, pytest.raises(StopIteration):
         patch.setattr(module, "make_shard", make_some)
-        prepare(str(source), str(out), shards=5)
+        prepare(str(source), str(out), shards=5, runner="processes")
     kept = {path: path.stat().st_ino for path in out.glob("train-*")}
     assert len(kept) == 3
     prepare(str(source), str(out), shards=5, runner="DirectRunner")
