@@ -428,12 +428,16 @@ def _check(
 ) -> None:
     """Refuses an empty split, and a given number that is not the one found."""
     for name, given, real in (
-        ("train_images", train_images, found.train.images),
-        ("validation_images", validation_images, found.validation.images),
-        ("first_label", first_label, found.first_label),
-        ("classes", classes, found.classes),
+        ("data.train_images", train_images, found.train.images),
+        (
+            "data.validation_images",
+            validation_images,
+            found.validation.images,
+        ),
+        ("data.first_label", first_label, found.first_label),
+        ("model.classes", classes, found.classes),
     ):
-        if real < 1 and name != "first_label":
+        if real < 1 and name != "data.first_label":
             raise InputError(f"{found.path}: {name} is {real}; give 1 or more")
         if given not in (None, real):
             raise InputError(

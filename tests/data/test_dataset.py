@@ -380,5 +380,5 @@ def test_training_files_alone_will_do_where_some_are_held_out(tmp_path):
 
 def test_numbers_are_those_after_holding_out(tmp_path):
     folder = write(tmp_path / "insects", manifest=True)
-    with pytest.raises(InputError, match="train_images 5 was given.* has 2"):
+    with pytest.raises(InputError, match="data.train_images 5 .* has 2"):
         open_dataset(str(folder), train_images=5, holdout_shards=1)

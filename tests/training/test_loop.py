@@ -304,7 +304,7 @@ def test_bfloat16_trains(config, tmp_path):
 
 
 def test_classes_must_be_those_of_the_data(config, tmp_path):
-    with pytest.raises(InputError, match="classes 7 was given, .* has 3"):
+    with pytest.raises(InputError, match="model.classes 7 was given, .* has 3"):
         train(override(config, ["model.classes=7"]), str(tmp_path / "x"))
     assert not (tmp_path / "x").exists()
 
