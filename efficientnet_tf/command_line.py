@@ -97,8 +97,8 @@ def parse(given: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
     """Reads the flags of a command line; returns the other words.
 
     Raises:
-        InputError: A flag is unknown, its value does not fit it, or is of
-            bytes that are no UTF-8, which TensorFlow takes no path of.
+        InputError: A flag is unknown, its value does not fit it, is empty, or
+            is of bytes that are no UTF-8, which TensorFlow takes no path of.
     """
     for argument in arguments:
         shown = argument.encode(errors="backslashreplace").decode()
@@ -106,13 +106,30 @@ def parse(given: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
             raise InputError(f"{shown} is no UTF-8; rename the file or folder")
     try:
         # The parser takes the first word for the program's name.
-        return list(given(["", *arguments])[1:])
+        words = list(given(["", *arguments])[1:])
     except flags.UnrecognizedFlagError as error:
         raise InputError(
             f"unknown flag --{error.flagname}: {near(error.flagname, given)}"
         ) from None
     except flags.Error as error:
         raise InputError(str(error)) from None
+    _settle_text(given)
+    return words
+
+
+def _settle_text(given: flags.FlagValues) -> None:
+    """Refuses empty words, as an unset variable of a shell leaves them.
+
+    A shell leaves a tilde behind "=" as it is, too.
+    """
+    for name in given:
+        if not given[name].present:
+            continue
+        value = given[name].value
+        if value == "":
+            raise InputError(f"--{name}= is empty; leave it out, or name one")
+        if isinstance(value, str) and value.startswith("~"):
+            given[name].value = os.path.expanduser(value)
 
 
 def flag_help(

@@ -19,18 +19,18 @@ def define_flags() -> flags.FlagValues:
     )
     text(
         "tpu",
-        "A TPU's name, grpc://ADDRESS, or local on a TPU VM; empty for all "
+        "A TPU's name, grpc://ADDRESS, or local on a TPU VM; left out, all "
         "GPUs if there are any, else the CPU.",
     )
     text(
         "data_dir",
         "TFRecords in the layout of ImageNet, local or gs://; short for "
-        "data.dir; empty for the run's own, and in a new run for the digits. "
+        "data.dir; left out, the run's own, and in a new run the digits. "
         "prepare: where tensorflow-datasets keeps its data.",
     )
     text(
         "model_dir",
-        "The run's directory, local or gs://; empty for a folder under runs/, "
+        "The run's directory, local or gs://; left out, a folder under runs/, "
         "named by model and data.",
     )
     text("config", "FILE.py, FILE.py:VARIANT or the config.json of a run.")
@@ -77,8 +77,8 @@ def define_flags() -> flags.FlagValues:
     text(
         "runner",
         "prepare: processes, one on each core; or a runner of Apache Beam, "
-        "such as DataflowRunner. Empty for Beam's DirectRunner where Beam is "
-        "installed, else for processes.",
+        "such as DataflowRunner. Left out, Beam's DirectRunner where Beam is "
+        "installed, else processes.",
     )
     flags.DEFINE_multi_string(
         "beam_option",
@@ -198,7 +198,7 @@ def define_flags() -> flags.FlagValues:
     )
     text(
         "dispatcher",
-        "serve-data: grpc://HOST:PORT of a dispatcher to work for; empty to "
+        "serve-data: grpc://HOST:PORT of a dispatcher to work for; left out to "
         "run one here, whose address is printed.",
     )
     flags.DEFINE_string(
@@ -260,7 +260,7 @@ def _define_search(given: flags.FlagValues) -> None:
         "storage",
         "",
         "search: URL of a database, such as postgresql://USER@HOST/NAME; "
-        "empty for a SQLite file in --out.",
+        "left out for a SQLite file in --out.",
         flag_values=given,
     )
     for name, means in (

@@ -545,6 +545,22 @@ def test_a_path_that_is_no_utf8_is_one_line(capsys):
     assert said.startswith(r"main.py: --data_dir=/tmp/\udcff is no UTF-8")
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["--data_dir=", "train --model_dir=", "--tpu=", "check --data_dir="],
+)
+def test_an_empty_variable_of_a_shell_is_told(words, capsys):
+    assert main.main(words.split()) == 2
+    flag = words.split()[-1]
+    assert capsys.readouterr().err.startswith(f"main.py: {flag} is empty;")
+
+
+def test_a_tilde_behind_a_flag_is_ones_home(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main.main(["check", "--data_dir=~/records"]) == 2
+    assert f"data_dir {tmp_path}/records is no" in capsys.readouterr().err
+
+
 def test_a_tpu_that_is_not_there_is_said_in_one_line(tmp_path):
     command = ["--tpu=local", f"--model_dir={tmp_path}/run"]
     _, said = python(*command, code=1)

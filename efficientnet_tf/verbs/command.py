@@ -90,11 +90,6 @@ class Command:
         """
         from efficientnet_tf.training import tpu_checks
 
-        if self.given["tpu"].present and not self.given.tpu:
-            raise InputError(
-                "--tpu= is empty; leave it out for all GPUs or the CPU, or "
-                "name a TPU"
-            )
         if self.given.tpu == "local":
             tpu_checks.check_local()
         elif self.given.tpu.startswith("grpc://"):

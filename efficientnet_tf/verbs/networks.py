@@ -34,11 +34,6 @@ def scale(command: Command) -> None:
     """Scales a network up."""
     from efficientnet_tf.search import scale as scaling
 
-    if command.given["base"].present and not command.given.base:
-        raise InputError(
-            "scale: --base= is empty; name a network, such as "
-            "--base=efficientnet-b0"
-        )
     # --noexplain is there, and says that nothing is to be explained.
     present = {
         name
