@@ -66,6 +66,9 @@ class Manifest:
     def __post_init__(self) -> None:
         if type(self.name) is not str or type(self.first_label) is not int:
             raise ValueError("name must be a word, first_label a number")
+        if os.path.basename(self.name) != self.name or self.name == "..":
+            # Runs are named by it.
+            raise ValueError(f"name {self.name!r} is no name of a folder")
         if self.first_label not in (0, 1):
             raise ValueError(f"first_label is {self.first_label}, not 0 or 1")
         if not self.labels or any(type(x) is not str for x in self.labels):

@@ -253,6 +253,7 @@ def shard_of(content: dict) -> dict:
         (damaged(lambda c: c.update(labels=[])), "labels"),
         (damaged(lambda c: c.update(first_label="1")), "first_label"),
         (damaged(lambda c: c.update(first_label=2)), "first_label is 2"),
+        (damaged(lambda c: c.update(name="../x")), "no name of a folder"),
         (damaged(lambda c: c.update(labels="ab")), "labels must be a list"),
         (damaged(lambda c: c.update(labels=["a\nb"])), "line break"),
         (damaged(lambda c: c.update(train=c["validation"])), "there twice"),
