@@ -71,18 +71,7 @@ def test_a_command_parses(command, monkeypatch):
     assert bool(words) == (verb == "predict")
     written = given.config and not given.config.endswith(".json")
     config = load_config(given.config if written else str(main.DIGITS))
-    assert (
-        override(config, Command(given, str(main.DIGITS)).settings())
-        is not None
-    )
-
-
-@pytest.mark.parametrize("file", sorted((ROOT / "configs").glob("*.py")))
-def test_every_config_can_be_made(file):
-    import runpy
-
-    for name in runpy.run_path(str(file))["CONFIGS"]:
-        assert load_config(f"{file}:{name}").network().pixels >= 32
+    override(config, Command(given, str(main.DIGITS)).settings())
 
 
 def test_the_readmes_python_runs(capsys):

@@ -23,6 +23,11 @@ def dark_columns(pixels):
     return int(blue.any(axis=0).sum())
 
 
+def ink(pixels):
+    """How much of a picture is nearly black."""
+    return int((pixels.max(axis=-1) < 100).sum())
+
+
 @pytest.mark.parametrize("classes", [2, 10, 41, 1000])
 def test_each_class_has_its_pixels(classes, tmp_path):
     path = tmp_path / "confusion.png"
@@ -52,7 +57,9 @@ def test_names_are_written_as_they_are(tmp_path):
     save_confusion(
         str(path), np.eye(len(ODD), dtype=int), ODD, title=" ".join(ODD[:2])
     )
-    assert path.exists()
+    named = read(path)
+    save_confusion(str(path), np.eye(len(ODD), dtype=int), [""] * len(ODD))
+    assert ink(named) > 1.5 * ink(read(path))
     image = tmp_path / "$x$_\u732b.jpg"
     image.write_bytes(encode_jpeg(np.zeros((30, 400, 3), np.uint8), 90))
     guesses = tuple(Guess(i, label, 0.2) for i, label in enumerate(ODD))
@@ -63,4 +70,7 @@ def test_names_are_written_as_they_are(tmp_path):
 def test_classes_without_images_are_empty_rows(tmp_path):
     path = tmp_path / "confusion.png"
     save_confusion(str(path), np.zeros((3, 3), int), "abc", first=1)
-    assert path.exists()
+    # The colour bar alone is blue.
+    empty = dark_columns(read(path))
+    save_confusion(str(path), np.diag([0, 3, 3]), "abc", first=1)
+    assert dark_columns(read(path)) > empty + 100

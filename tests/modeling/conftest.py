@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import pytest
 
+from efficientnet_tf.networks import Network, totals
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
@@ -19,6 +21,22 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 def _fresh_names() -> Iterator[None]:
     yield
     keras.backend.clear_session()
+
+
+@pytest.fixture
+def counted() -> Callable[[keras.Model, Network], None]:
+    """Holds the weights of a model against the closed form's numbers."""
+
+    def check(model: keras.Model, resolved: Network) -> None:
+        def numbers(variables: list[keras.Variable]) -> int:
+            return sum(int(np.prod(variable.shape)) for variable in variables)
+
+        total = totals(resolved)
+        assert numbers(model.trainable_weights) == total.trainable_parameters
+        assert numbers(model.weights) == total.total_parameters
+        assert model.output_shape == (None, resolved.classes)
+
+    return check
 
 
 @pytest.fixture

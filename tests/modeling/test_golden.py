@@ -74,11 +74,13 @@ def test_the_original_computes_the_same(
     golden: Callable[[str], dict[str, Any]],
     rebuilt: Callable[[str, tuple[int, ...]], np.ndarray],
     golden_images: Callable[[int], np.ndarray],
+    counted: Callable[[keras.Model, Network], None],
 ) -> None:
     original = golden(name)
     size = original["image_size"]
     assert original["source"]
     model = build(name, pixels=size)
+    counted(model, network(name))
     theirs = {full: tuple(shape) for full, shape in original["variables"]}
     full_names = {short: full for full, short in canonical(theirs).items()}
     ours = original_names(model)

@@ -33,10 +33,11 @@ PREPROCESS = {
     "resnet-50": keras.applications.resnet.preprocess_input,
     "resnet-152": keras.applications.resnet.preprocess_input,
 }
-# Those that keras.applications publishes weights of, and one it does not.
+# Those that keras.applications publishes weights of, and one it does not; but
+# for those that are compared as a whole.
 WIDTHS = {
-    "mobilenet-v1": (0.25, 0.5, 0.75, 1.0, 1.3),
-    "mobilenet-v2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
+    "mobilenet-v1": (0.25, 0.75, 1.3),
+    "mobilenet-v2": (0.5, 0.75, 1.3),
 }
 
 
@@ -74,16 +75,17 @@ def test_keras_applications_computes_the_same(
     pixels: int,
     width: float,
     randomized: Callable[[keras.Model], None],
+    counted: Callable[[keras.Model, Network], None],
 ) -> None:
     theirs = theirs_of(name, pixels, width)
     randomized(theirs)
     resolved = ours_of(name, pixels, width)
     ours = build_network(resolved)
+    counted(ours, resolved)
     report = copy_keras_weights(ours, theirs)
     assert report.assigned.keys() == {w.path for w in ours.weights}
     assert not report.fresh
     assert not report.unused
-    assert ours.count_params() == theirs.count_params()
 
     rng = np.random.default_rng(0)
     images = rng.uniform(0, 255, (2, pixels, pixels, 3)).astype("float32")

@@ -16,37 +16,6 @@ from efficientnet_tf.modeling.build import build
 
 SMALL = 32
 
-_LOAD = """
-import sys
-import keras, numpy
-model = keras.saving.load_model(sys.argv[1])
-images = numpy.load(sys.argv[2])
-numpy.save(sys.argv[3], model(images, training=False))
-assert not any(name.startswith("efficientnet_tf") for name in sys.modules)
-"""
-
-
-def test_a_saved_model_loads_with_keras_alone(
-    tmp_path: Path, randomized: Callable[[keras.Model], None]
-) -> None:
-    model = build("efficientnet-b0", pixels=64, classes=10)
-    randomized(model)
-    images = np.random.default_rng(0).normal(size=(2, 64, 64, 3))
-    images = images.astype("float32")
-    model.save(tmp_path / "model.keras")
-    np.save(tmp_path / "images.npy", images)
-    files = ["model.keras", "images.npy", "logits.npy"]
-    subprocess.run(
-        [sys.executable, "-c", _LOAD, *files], cwd=tmp_path, check=True
-    )
-    np.testing.assert_allclose(
-        np.load(tmp_path / "logits.npy"),
-        np.asarray(model(images, training=False)),
-        rtol=1e-5,
-        atol=1e-6,
-    )
-
-
 _ROUND_TRIP = """
 import sys
 import keras, numpy, tensorflow as tf
