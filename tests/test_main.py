@@ -21,6 +21,7 @@ TINY = [
     "--model=tiny",
     "--set=model.batch_norm_momentum=0.9",
     "--set=data.crop=whole",
+    "--set=data.prefetch_bytes=4000000",
     "--set=train.epochs=5",
     "--set=train.batch=6",
     "--set=train.learning_rate_per_256=0.3",
@@ -75,6 +76,29 @@ def run(tiny, records, tmp_path_factory):
     command = [*TINY, f"--data_dir={records}", f"--model_dir={folder}"]
     assert main.main(command) == 0
     return folder
+
+
+KERAS_ONLY = "--set=export.formats=keras"
+
+
+@pytest.fixture(scope="module")
+def again(run, tmp_path_factory):
+    """The same experiment once more, by the run's own config."""
+    folder = tmp_path_factory.mktemp("runs") / "again"
+    command = [f"--config={run}/config.json", KERAS_ONLY]
+    assert main.main([*command, f"--model_dir={folder}"]) == 0
+    return folder
+
+
+def not_exported(run, copy):
+    """Copies a run as its training leaves it, before the export."""
+    shutil.copytree(run, copy)
+    shutil.rmtree(copy / "export")
+    (copy / "report.html").unlink()
+    result = json.loads((copy / "result.json").read_text())
+    figures = {k: v for k, v in result.items() if not k.startswith("int8")}
+    del figures["files"]
+    (copy / "result.json").write_text(json.dumps(figures))
 
 
 def test_prepare_leaves_records_labels_and_a_manifest(records):
@@ -146,32 +170,32 @@ def test_the_same_command_again_says_finished(run, records, capsys):
     assert (run / "result.json").read_bytes() == before
 
 
-def test_a_report_that_fails_spoils_nothing(tiny, records, tmp_path, capsys):
+def test_a_report_that_fails_spoils_nothing(again, records, tmp_path, capsys):
     """Something lies where it would be written."""
-    (tmp_path / "report.html" / "old").mkdir(parents=True)
-    command = [*TINY, f"--data_dir={records}", f"--model_dir={tmp_path}"]
-    assert main.main([*command, "--set=train.epochs=1"]) == 0
+    folder = tmp_path / "run"
+    not_exported(again, folder)
+    (folder / "report.html" / "old").mkdir(parents=True)
+    command = [*TINY, KERAS_ONLY, f"--data_dir={records}"]
+    assert main.main([*command, f"--model_dir={folder}"]) == 0
     shown = capsys.readouterr()
     (line,) = (x for x in shown.err.splitlines() if "no report.html" in x)
-    assert f"`report --model_dir={tmp_path}`" in line
-    assert "int8 top-1" in shown.out
-    assert "files" in json.loads((tmp_path / "result.json").read_text())
+    assert f"`report --model_dir={folder}`" in line
+    assert str(folder / "export" / "tiny.keras") in shown.out
+    assert "files" in json.loads((folder / "result.json").read_text())
 
 
-def test_its_own_config_runs_it_again(run, tmp_path):
-    again = tmp_path / "again"
-    command = [f"--config={run}/config.json", f"--model_dir={again}"]
-    assert main.main(command) == 0
+def test_its_own_config_runs_it_again(run, again):
     first, second = (
         json.loads((folder / "result.json").read_text())
         for folder in (run, again)
     )
-    for figure in ("top1", "top5", "loss", "raw_top1", "int8_top1", "steps"):
+    for figure in ("top1", "top5", "loss", "raw_top1", "steps"):
         assert first[figure] == second[figure]
     configs = [
         json.loads((folder / "config.json").read_text())["config"]
         for folder in (run, again)
     ]
+    assert configs[0].pop("export") != configs[1].pop("export")
     assert configs[0] == configs[1]
 
 
@@ -185,6 +209,7 @@ def test_other_classes_start_from_a_run(run, photos, tmp_path, capsys):
     settings = ["train.freeze=stem", "train.head_learning_rate_factor=3"]
     command = [
         *TINY,
+        KERAS_ONLY,
         f"--init_from={run}",
         f"--data_dir={records}",
         f"--model_dir={tuned}",
@@ -224,17 +249,19 @@ OTHER_PIXELS = {
 }
 
 
-@pytest.mark.parametrize("field", OTHER_PIXELS)
 @pytest.mark.parametrize("verb", ["evaluate", "predict"])
-def test_other_pixels_give_other_answers(verb, field, run, photos, capsys):
+def test_other_pixels_give_other_answers(verb, run, photos, capsys):
     images = [str(photos / "red" / "1.png")] if verb == "predict" else []
     command = [verb, *images, f"--model_dir={run}", "--json"]
-    setting = f"--set={field}={OTHER_PIXELS[field]}"
-    answers = []
-    for more in ([], [], [setting]):
+
+    def answer(*more):
         assert main.main([*command, *more]) == 0
-        answers.append(capsys.readouterr().out)
-    assert answers[0] == answers[1] != answers[2]
+        return capsys.readouterr().out
+
+    usual = answer()
+    assert answer() == usual
+    for field, word in OTHER_PIXELS.items():
+        assert answer(f"--set={field}={word}") != usual, field
 
 
 def test_the_export_takes_other_pixels_and_says_so(run, tmp_path, capsys):
@@ -480,19 +507,15 @@ def test_data_of_other_classes_is_refused(run, photos, tmp_path, capsys):
 
 
 def test_figures_are_shown_though_the_export_fails(
-    tiny, records, tmp_path, capsys, monkeypatch
+    run, records, tmp_path, capsys
 ):
+    folder = tmp_path / "run"
+    not_exported(run, folder)
     compiler = tmp_path / "edgetpu_compiler"
     compiler.write_text("#!/bin/sh\necho Internal compiler error\nexit 1\n")
     compiler.chmod(0o755)
-    command = [
-        *TINY,
-        "--set=train.epochs=1",
-        f"--data_dir={records}",
-        f"--model_dir={tmp_path}/run",
-        f"--compiler={compiler}",
-    ]
-    assert main.main(command) == 1
+    command = [*TINY, f"--data_dir={records}", f"--model_dir={folder}"]
+    assert main.main([*command, f"--compiler={compiler}"]) == 1
     shown = capsys.readouterr()
     assert "top-1" in shown.out
     assert "Internal compiler error" in shown.err
