@@ -185,18 +185,61 @@ def test_decoupled_decay_is_not_in_the_loss(config: Config) -> None:
     assert losses["rmsprop", 0.5] > losses["rmsprop", 0.0] + 1
 
 
+def after_two_steps(
+    config: Config, strategy: tf.distribute.Strategy
+) -> TrainState:
+    """The same two batches, shared out among the replicas."""
+    images, targets = (
+        np.concatenate(values)
+        for values in zip(batch(0), batch(1), strict=True)
+    )
+
+    def shares(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        rows = tf.data.Dataset.from_tensor_slices((images, targets))
+        share = 8 // context.num_replicas_in_sync
+        return rows.batch(share, drop_remainder=True)
+
+    with strategy.scope():
+        state, _ = stepper(config)
+    call = make_train_call(
+        state,
+        config.network(CLASSES),
+        config.train,
+        plan(config, 40),
+        strategy,
+    )
+    batches = iter(strategy.distribute_datasets_from_function(shares))
+    call(batches, tf.constant(2))
+    return state
+
+
+def test_a_gradient_of_two_replicas_is_clipped_as_a_whole(
+    config: Config, mirrored: tf.distribute.Strategy
+) -> None:
+    config = override(config, ["train.clip_norm=0.05"])
+    alone, both = (
+        after_two_steps(config, strategy)
+        for strategy in (tf.distribute.get_strategy(), mirrored)
+    )
+    norm, loss = alone.gradient_norm.numpy(), alone.loss_sum.numpy()
+    assert norm > 2 * 0.05
+    assert both.gradient_norm.numpy() == pytest.approx(norm, rel=1e-3)
+    assert both.loss_sum.numpy() == pytest.approx(loss, rel=1e-4)
+    expected = trained(alone)
+    for path, value in trained(both).items():
+        np.testing.assert_allclose(
+            value, expected[path], rtol=2e-3, atol=2e-4, err_msg=path
+        )
+
+
+# `test_loop.py` has whole trainings without these in the default suite.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
         ["train.clip_norm=0.5", "data.mixup=0.2", "data.cutmix=1.0"],
-        pytest.param(
-            ["train.remat=true", "train.optimizer=lars"],
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            ["train.optimizer=lamb", "train.learning_rate_per_256=0.1"],
-            marks=pytest.mark.slow,
-        ),
+        ["train.remat=true", "train.optimizer=lars"],
+        ["train.optimizer=lamb", "train.learning_rate_per_256=0.1"],
     ],
     ids=lambda settings: settings[0],
 )
