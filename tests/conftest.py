@@ -187,6 +187,8 @@ def trained_small(
         "model.name=small",
         "model.batch_norm_momentum=0.9",
         f"data.dir={small_data['whole']}",
+        # By default tens of thousands of so small images would wait.
+        "data.prefetch_bytes=4000000",
         "train.epochs=2",
         "train.batch=8",
         "train.learning_rate_per_256=0.3",

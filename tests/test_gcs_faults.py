@@ -32,6 +32,7 @@ DATA = "gs://bucket/faulty-data"
 STEPS = 11
 SETTINGS = (
     "model.batch_norm_momentum=0.9",
+    "data.prefetch_bytes=4000000",
     "train.epochs=4",
     "train.batch=32",
     "train.average_decay=0.9",
@@ -225,6 +226,7 @@ def test_a_bucket_that_cannot_be_written_ends_it_and_nothing_is_lost(
     check_equal(gcs, address, whole, tmp_path)
 
 
+@pytest.mark.slow
 def test_saving_does_not_wait_for_the_bucket(gcs: LocalGcs) -> None:
     slow = Fault("PUT", "step-", times=1, seconds=3.0)
     with gcs.failing(slow):

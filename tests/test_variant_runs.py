@@ -43,6 +43,7 @@ FAMILY = Family(STAGES, "relu6", families.CENTERED, stem=8, head=16)
 MINE = Variant(FAMILY, 1.0, 1.0, 32, 0.0)
 SETTINGS = [
     "model.batch_norm_momentum=0.9",
+    "data.prefetch_bytes=4000000",
     "train.epochs=1",
     "train.batch=8",
     "train.average_decay=0.9",

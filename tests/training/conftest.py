@@ -81,7 +81,10 @@ def config(tiny: str, squares_dir: Path) -> Config:
     """Three epochs of the tiny network on the squares, in a second or two."""
     return Config(
         model=ModelConfig(name=tiny, batch_norm_momentum=0.9),
-        data=DataConfig(dir=str(squares_dir), crop="whole"),
+        # By default tens of thousands of so small images would wait.
+        data=DataConfig(
+            dir=str(squares_dir), crop="whole", prefetch_bytes=4_000_000
+        ),
         train=TrainConfig(
             epochs=3,
             batch=8,

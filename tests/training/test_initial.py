@@ -1,6 +1,7 @@
 """Where a run starts, held against the tensors of the run it starts from."""
 
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from efficientnet_tf.data.manifest import read_manifest, write_manifest
 from efficientnet_tf.errors import InputError
 from efficientnet_tf.networks import families
 from efficientnet_tf.training import loop
+from efficientnet_tf.training.checkpoints import Checkpoints
 from efficientnet_tf.training.config_files import override
 from efficientnet_tf.training.initial import _check_network
 from efficientnet_tf.training.lease import Lease
 from efficientnet_tf.training.loop import train
 from efficientnet_tf.training.model_dir import ModelDir
 from efficientnet_tf.training.run import open_run
+from efficientnet_tf.training.state import create_state
 from efficientnet_tf.training.stops import Stops
 
 HEAD = {"predictions/kernel", "predictions/bias"}
@@ -110,12 +113,20 @@ def test_a_source_by_its_url(config, source, tmp_path):
 
 def test_a_source_without_averages(config, source, tmp_path):
     raw = str(tmp_path / "raw")
-    settings = ["train.epochs=1", "train.average_decay=0.0"]
-    train(override(config, settings), raw)
+    Path(raw).mkdir()
+    run = open_run(override(config, ["train.average_decay=0.0"]), raw)
+    run.model_dir.claim(run.config, run.dataset.labels)
+    saved = create_state(run.network, run.config, "float32")
+    # As if they had learnt.
+    for weight in saved.model.weights:
+        weight.assign(weight + 1)
+    with closing(Checkpoints(run.model_dir, saved, 1)) as checkpoints:
+        checkpoints.save()
+        checkpoints.wait()
     state = at_start(
         override(config, [f"train.init_from={raw}"]), tmp_path / "x"
     )
-    check_equal(values(state.averaged), tensors(raw))
+    check_equal(values(state.averaged), values(saved.model))
 
 
 @pytest.mark.parametrize(
@@ -213,9 +224,11 @@ def test_where_a_run_started_is_a_part_of_it(
     monkeypatch.chdir(Path(source).parent)
     path = str(tmp_path / "run")
     tuning = override(config, ["train.init_from=source", "train.epochs=1"])
-    result = train(tuning, path)
+    run = open_run(tuning, path)
+    run.model_dir.claim(run.config, run.dataset.labels)
+    run.model_dir.write_result({"top1": 0.5})
     assert ModelDir(path).config().train.init_from == source
-    assert train(tuning, path) == result
+    assert train(tuning, path) == {"top1": 0.5, "model_dir": path}
     with pytest.raises(InputError, match=r"holds a run with train\.init_from"):
         train(override(tuning, ["train.init_from="]), path)
 
