@@ -102,6 +102,10 @@ def test_the_same_bytes_again(dataset, tmp_path, monkeypatch):
 
 def test_once_written_they_are_only_opened(dataset, monkeypatch):
     monkeypatch.setattr(digits, "_build", lambda folder: 1 / 0)
+    assert open_dataset("digits") == dataset
+
+
+def test_an_empty_name_is_no_data_set():
     with pytest.raises(InputError, match=r"data\.dir is empty"):
         open_dataset("")
 

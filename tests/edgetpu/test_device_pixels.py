@@ -84,8 +84,15 @@ def test_a_board_sees_photographs_as_the_evaluation_does(photos, tmp_path):
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
 def test_any_picture_becomes_rgb(tmp_path, mode):
     path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
-    Image.new("RGB", (40, 30), (200, 100, 50)).convert(mode).save(path)
-    assert read_picture(str(path)).shape == (30, 40, 3)
+    # Of the 216 colours that Pillow's palette has.
+    red, green, blue = colour = (204, 102, 51)
+    Image.new("RGB", (40, 30), colour).convert(mode).save(path)
+    if mode == "L":
+        # ITU-R 601-2, as Pillow's manual has it.
+        colour = (0.299 * red + 0.587 * green + 0.114 * blue,) * 3
+    found = read_picture(str(path))
+    assert found.shape == (30, 40, 3)
+    assert np.abs(found - np.array(colour)).max() <= 2
 
 
 def test_a_turned_picture_is_upright(tmp_path):

@@ -594,8 +594,10 @@ def test_a_batch_left_open_is_told_and_not_refused():
 def test_operators_that_lack_everything(name):
     """As in a damaged file: an answer, whatever it is."""
     for inputs in ([], [()], [MAP], [MAP, constant()]):
-        found = forecast(one(name, inputs, [MAP]))
-        json.dumps(found.to_dict())
+        found = forecast(one(name, inputs, [MAP])).to_dict()
+        (told,) = json.loads(json.dumps(found))["operators"]
+        assert told["name"] == name
+        assert told["reason"]
 
 
 def test_a_file_with_nothing_for_the_edge_tpu_is_told():

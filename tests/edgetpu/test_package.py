@@ -54,6 +54,7 @@ def test_a_package_that_only_caches():
 
 def test_damage_is_either_read_or_refused(custom):
     random = np.random.default_rng(0)
+    read = 0
     for _ in range(300):
         content = bytearray(custom)
         for place in random.integers(0, len(custom), 5):
@@ -62,6 +63,9 @@ def test_damage_is_either_read_or_refused(custom):
             read_package(bytes(content))
         except GraphError:
             continue
+        read += 1
+    # Most of it is weights; but not all.
+    assert 0 < read < 300
 
 
 def parts(path):

@@ -243,7 +243,9 @@ def test_command_line_of_a_run(lite, records, converts, tmp_path, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("head", ["softmax", "embedding"])
+@pytest.mark.parametrize(
+    "head", [pytest.param("softmax", marks=pytest.mark.slow), "embedding"]
+)
 def test_the_same_file_each_time(keras_file, records, tmp_path, head):
     path, _ = keras_file
     files = []
