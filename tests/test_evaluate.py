@@ -35,17 +35,16 @@ def exported(small_run, tmp_path_factory):
 
 
 def by_hand(exported, folder, split, first=0):
-    """Shares `[images, classes]` and labels, one image at a time."""
+    """Shares `[images, classes]` and labels, of all images in one go."""
     model, normalization = exported
-    shares, labels = [], []
-    for image, label in evaluation_examples(
-        open_dataset(str(folder)), split, cut=CUT
-    ):
-        inputs = normalize(image[tf.newaxis], normalization)
-        logits = np.asarray(model(inputs, training=False))[0].astype(float)
-        shares.append(np.exp(logits) / np.exp(logits).sum())
-        labels.append(int(label) + first)
-    return np.array(shares), np.array(labels)
+    images, labels = zip(
+        *evaluation_examples(open_dataset(str(folder)), split, cut=CUT),
+        strict=True,
+    )
+    inputs = normalize(tf.stack(images), normalization)
+    powers = np.exp(np.asarray(model(inputs, training=False)).astype(float))
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    return shares, np.array(labels) + first
 
 
 def calibration_error(shares, labels):

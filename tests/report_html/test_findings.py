@@ -1,4 +1,4 @@
-"""The worst images against a look at every image, one at a time."""
+"""The worst images against a look at all of them in one go."""
 
 import numpy as np
 import pytest
@@ -21,20 +21,23 @@ def judged(run, strategy, *settings):
 
 def by_hand(trained):
     """(loss, label, shares, pixels) of each image, the worst one first."""
+    images, labels = zip(
+        *evaluation_examples(
+            trained.open_data(), "validation", cut=trained.cut
+        ),
+        strict=True,
+    )
+    inputs = normalize(tf.stack(images), trained.network.normalization)
+    logits = np.asarray(trained.model(inputs, training=False)).astype(float)
     found = []
-    for image, label in evaluation_examples(
-        trained.open_data(), "validation", cut=trained.cut
-    ):
-        inputs = normalize(image[tf.newaxis], trained.network.normalization)
-        logits = np.asarray(trained.model(inputs, training=False))[0]
-        shares = np.exp(logits.astype(float))
-        shares /= shares.sum()
+    for image, label, row in zip(images, labels, logits, strict=True):
+        shares = np.exp(row) / np.exp(row).sum()
         loss = -np.log(shares[int(label)])
         found.append((loss, int(label), shares, image.numpy()))
     return sorted(found, key=lambda one: -one[0])
 
 
-@pytest.mark.parametrize("batch", [7, 16, 1000])
+@pytest.mark.parametrize("batch", [7, 1000])
 def test_the_worst_are_those_by_hand(batch, small_run):
     strategy = tf.distribute.get_strategy()
     trained, found = judged(small_run, strategy, f"evaluate.batch={batch}")
