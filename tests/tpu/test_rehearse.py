@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_main import TINY as TINY_VARIANT
+
+from efficientnet_tf.networks import NamedVariant, network, totals
 
 pytest.importorskip("libtpu", reason="needs the extra rehearse")
 
@@ -70,19 +73,7 @@ def test_a_tiny_network_fits_and_its_costs_are_told(
 def test_the_network_does_the_arithmetic_of_its_table(
     first: dict[str, Any],
 ) -> None:
-    described = subprocess.run(
-        [
-            sys.executable,
-            ROOT / "tests" / "tiny_main.py",
-            "describe --model=tiny --json",
-        ],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    macs = json.loads(described.stdout)["macs"]
+    macs = totals(network(NamedVariant("tiny", TINY_VARIANT))).macs
     # Forward, and backward for weights and for inputs, two FLOPs each; beside
     # them what is done number by number.
     assert 6 * macs < first["flops_per_image"] < 8 * macs
