@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -51,58 +52,67 @@ def dealt(
     return steps
 
 
-LAYOUTS = [
-    (1, 2, 1, 0),
-    (2, 2, 1, 0),
-    (2, 4, 1, 3),
-    (1, 1, 4, 0),
-    (2, 2, 2, 5),
+Dealt = list[tuple[np.ndarray, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def whole(config: Config) -> Callable[..., Dealt]:
+    """Gives the steps of settings that nothing is dealt out of, made once."""
+    made: dict[tuple[str, ...], Dealt] = {}
+
+    def steps(settings: list[str]) -> Dealt:
+        key = tuple(settings)
+        if key not in made:
+            run = open_run(override(config, settings))
+            made[key] = dealt(run, hosts=1, replicas=1)
+        return made[key]
+
+    return steps
+
+
+MIXING = ["data.mixup=0.3", "data.cutmix=1.0"]
+AUGMENTED = [
+    "data.augment=randaugment",
+    "data.randaugment_layers=1",
+    "data.jitter_hue=0.1",
+    "data.erasing=0.5",
 ]
 
 
-@pytest.mark.parametrize(("hosts", "replicas", "parts", "start"), LAYOUTS)
-@pytest.mark.parametrize("mixing", [[], ["data.mixup=0.3", "data.cutmix=1.0"]])
+@pytest.mark.parametrize(
+    ("hosts", "replicas", "parts", "start", "settings"),
+    [
+        (1, 2, 1, 0, MIXING),
+        (2, 2, 1, 0, MIXING),
+        (2, 4, 1, 3, MIXING),
+        (1, 1, 4, 0, MIXING),
+        (2, 2, 2, 5, MIXING),
+        # What mixing is made of, by itself.
+        (2, 4, 1, 3, []),
+        (2, 2, 2, 5, []),
+        (2, 2, 2, 5, AUGMENTED),
+        pytest.param(2, 4, 1, 3, AUGMENTED, marks=pytest.mark.slow),
+    ],
+)
 def test_a_step_has_the_same_images_however_it_is_dealt(
     config: Config,
+    whole: Callable[..., Dealt],
     hosts: int,
     replicas: int,
     parts: int,
     start: int,
-    mixing: list[str],
-) -> None:
-    check_dealt(config, mixing, hosts, replicas, parts, start)
-
-
-@pytest.mark.parametrize(
-    ("hosts", "replicas", "parts", "start"), [LAYOUTS[2], LAYOUTS[4]]
-)
-def test_augmented_images_are_the_same_however_they_are_dealt(
-    config: Config, hosts: int, replicas: int, parts: int, start: int
-) -> None:
-    settings = [
-        "data.augment=randaugment",
-        "data.randaugment_layers=1",
-        "data.jitter_hue=0.1",
-        "data.erasing=0.5",
-    ]
-    check_dealt(config, settings, hosts, replicas, parts, start)
-
-
-def check_dealt(
-    config: Config,
     settings: list[str],
-    hosts: int,
-    replicas: int,
-    parts: int,
-    start: int,
 ) -> None:
-    whole = open_run(override(config, settings))
-    expected = dealt(whole, hosts=1, replicas=1)[start:]
-    settings = [*settings, f"train.microbatches={parts}"]
-    run = open_run(override(config, settings))
+    expected = whole(settings)[start:]
+    run = open_run(override(config, [*settings, f"train.microbatches={parts}"]))
     found = dealt(run, hosts=hosts, replicas=replicas, start=start)
-    for (images, targets), (one, those) in zip(found, expected, strict=True):
+    for images, _ in found:
         assert images.shape == (BATCH, 32, 32, 3)
+    check_same(found, expected)
+
+
+def check_same(found: Dealt, expected: Dealt) -> None:
+    for (images, targets), (one, those) in zip(found, expected, strict=True):
         np.testing.assert_array_equal(images, one)
         np.testing.assert_array_equal(targets, those)
 
@@ -146,27 +156,13 @@ def refiled(
     return filed(squares, squares.train.images, request.param, folder)
 
 
-@pytest.mark.parametrize(
-    ("hosts", "replicas", "parts", "start"), [(2, 2, 1, 3), (4, 4, 1, 0)]
-)
 def test_so_it_has_whatever_the_number_of_files(
-    config: Config,
-    refiled: RecordDataset,
-    hosts: int,
-    replicas: int,
-    parts: int,
-    start: int,
+    config: Config, refiled: RecordDataset
 ) -> None:
-    config = override(
-        config,
-        ["data.mixup=0.3", "data.cutmix=1.0", f"train.microbatches={parts}"],
-    )
-    run = replace(open_run(config), dataset=refiled)
-    expected = dealt(run, hosts=1, replicas=1)[start:]
-    found = dealt(run, hosts=hosts, replicas=replicas, start=start)
-    for (images, targets), (one, those) in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(images, one)
-        np.testing.assert_array_equal(targets, those)
+    run = replace(open_run(override(config, MIXING)), dataset=refiled)
+    expected = dealt(run, hosts=1, replicas=1)
+    found = dealt(run, hosts=4, replicas=4, start=3)
+    check_same(found, expected[3:])
 
 
 @pytest.mark.parametrize(("files", "parts"), [(3, 4), (9, 2)])
