@@ -238,6 +238,7 @@ def test_it_is_evaluated_and_predicted_with(
 def test_it_is_started_from(published, imported, small_data, tmp_path, capsys):
     short = [f"--model={published}", f"--data_dir={small_data['whole']}"]
     short += ["--set=train.batch=8", "--set=train.epochs=0.1"]
+    short += ["--set=export.formats=keras", "--set=data.prefetch_bytes=4000000"]
     said = run(capsys, *short, f"--model_dir={imported}", code=2)
     assert f"--init_from={imported}" in said.err
 

@@ -117,7 +117,12 @@ def test_odd_shapes_and_unknown_ones(arithmetic: Arithmetic) -> None:
             ),
             input_signature=[signature],
         )
-        assert compiled(image).shape == image.shape
+        expected = function(
+            tf.constant(image), tf.constant(2.0), tf.constant([0.3, 0.6])
+        )
+        difference = np.abs(np.subtract(compiled(image), expected, dtype=float))
+        # A compiled graph may fold a multiplication into an addition.
+        assert difference.max() <= 1
 
 
 def stream(calls: int, augmentation: Augmentation) -> list[np.ndarray]:
