@@ -19,6 +19,9 @@ from efficientnet_tf.training.run import Run
 
 # Tells the random numbers of mixing from those of crops.
 _MIXING = 1
+# Shares of a replica: of small images more would fit, and take the cores from
+# the training for hours.
+_MOST_AHEAD = 32
 
 
 def training_batches(
@@ -68,10 +71,8 @@ def host_batches(
     mixing = Mixing(config.data.mixup, config.data.cutmix)
     # Images are mixed before they are rounded.
     made = tf.float32 if mixing else dtype
-    # Shares that may wait, beside as many that are being finished.
-    ready = max(
-        local, config.data.prefetch_bytes // _bytes(run, share, made) // 2
-    )
+    size = share * run.network.pixels**2 * 3 * made.size
+    ready = shares_ahead(config.data.prefetch_bytes, size, local)
     if config.data.service:
         shares = _served_shares(run, start, share, made, alone=hosts == 1)
     else:
@@ -175,6 +176,13 @@ def _crop(data: DataConfig) -> TrainingCrop:
     )
 
 
-def _bytes(run: Run, share: int, dtype: tf.DType) -> int:
-    """Of the images of a share."""
-    return share * run.network.pixels**2 * 3 * dtype.size
+def shares_ahead(prefetch_bytes: int, size: int, local: int) -> int:
+    """How many shares may wait, beside as many that are being finished.
+
+    Args:
+        prefetch_bytes: Of both together.
+        size: Of a share, in bytes.
+        local: Replicas of this host.
+    """
+    fitting = prefetch_bytes // size // 2
+    return max(local, min(fitting, _MOST_AHEAD * local))

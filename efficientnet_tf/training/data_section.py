@@ -105,7 +105,7 @@ class DataConfig:
             batch fits, batches are shuffled in themselves, and not with each
             other.
         prefetch_bytes: Of finished images that a host may hold for its
-            devices, a batch of each replica at least.
+            devices, a batch of each replica at least and 32 at most.
         cache: Where files are kept while training: "off", or in "memory",
             where all of them must fit, of each host. A local file needs none:
             the system keeps what it has room for.

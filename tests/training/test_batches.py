@@ -13,7 +13,11 @@ import pytest
 import tensorflow as tf
 
 from efficientnet_tf.data.kinds import RecordDataset, Shards
-from efficientnet_tf.training.batches import _own_shares, host_batches
+from efficientnet_tf.training.batches import (
+    _own_shares,
+    host_batches,
+    shares_ahead,
+)
 from efficientnet_tf.training.config import Config
 from efficientnet_tf.training.config_files import override
 from efficientnet_tf.training.run import Run, open_run
@@ -217,6 +221,23 @@ def test_images_of_two_bytes_are_batched_as_such(config: Config) -> None:
         run, 0, 4, tf.bfloat16, tf.distribute.InputContext()
     ).element_spec[0]
     assert images.dtype == tf.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("size", "local", "ahead"),
+    [
+        # A batch of 2048 in float32 on one replica, then of 256 on each of 8.
+        (2048 * 224**2 * 12, 1, 1),
+        (256 * 224**2 * 12, 8, 8),
+        (64 * 224**2 * 6, 8, 55),
+        # Of 16 images of 32 pixels 5,461 would fit.
+        (16 * 32**2 * 12, 1, 32),
+    ],
+)
+def test_what_waits_is_bounded_in_bytes_and_batches(
+    size: int, local: int, ahead: int
+) -> None:
+    assert shares_ahead(2 << 30, size, local) == ahead
 
 
 def test_images_are_made_where_their_batch_is(config: Config) -> None:
