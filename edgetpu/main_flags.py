@@ -30,7 +30,7 @@ def define_flags() -> flags.FlagValues:
         None,
         ["minmax", "percentile", "mse"],
         "How they set them: by the extremes, by 99.99 % of the values, or by "
-        "the least squared error; as above (minmax by default).",
+        "the least squared error; as above (percentile by default).",
         flag_values=values,
     )
     flags.DEFINE_integer(

@@ -1,10 +1,13 @@
-"""Pages whose tables are computed: what stands between two markers."""
+"""Generated pages: tables, filled text, and what stands between markers."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from efficientnet_tf.errors import InputError
+
+_WIDTH = 80
 
 
 def with_tables(text: str, tables: Mapping[str, str]) -> str:
@@ -41,3 +44,10 @@ def markdown(
     rule = ["---:" if side == "r" else "---" for side in sides]
     lines = [header, rule, *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def filled(text: str) -> str:
+    """A paragraph in lines of the page's width; no word is cut."""
+    return textwrap.fill(
+        text, _WIDTH, break_on_hyphens=False, break_long_words=False
+    )

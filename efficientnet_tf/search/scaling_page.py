@@ -3,28 +3,27 @@
     python -m efficientnet_tf.search.scaling_page docs/scaling.md
 
 Nothing is trained: the study comes out of docs/scaling/study.json, which
-`scaling_study` writes, the memory of training out of docs/rehearsals.
+`scaling_study` writes, the grid out of grid.json beside it, as `scale --grid`
+writes it, the memory of training out of docs/rehearsals.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.marked_tables import markdown
+from efficientnet_tf.marked_tables import filled, markdown
 from efficientnet_tf.networks import find_variant, network
 from efficientnet_tf.search import hbm, paper_tables
 from efficientnet_tf.search.coefficients import Coefficients
 from efficientnet_tf.search.explain import explain
-from efficientnet_tf.search.grid import grid
 from efficientnet_tf.search.paper_tables import Published
+from efficientnet_tf.search.scaling_grid_page import grid_section
+from efficientnet_tf.search.scaling_study_page import study_section
 from efficientnet_tf.search.scaling_tables import (
     EXPLAINED_HEADER,
     explained_cells,
@@ -32,8 +31,8 @@ from efficientnet_tf.search.scaling_tables import (
 from efficientnet_tf.search.solve import by_phi
 
 STUDY = "scaling/study.json"
+GRID = "scaling/grid.json"
 REHEARSALS = "rehearsals"
-_WIDTH = 80
 _MIB = 2**20
 
 _INTRO = """\
@@ -89,27 +88,6 @@ _ROUNDING = """\
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
-_GRID = """\
-## The grid search
-
-The paper searches alpha, beta and gamma at phi = 1 under alpha * beta^2 *
-gamma^2 = 2 and tells neither its grid nor its results. `--grid` takes every
-point in steps of `--grid_step` whose cost is near twice the base's
-(`--grid_tolerance`), by the rule and as counted after rounding; of points that
-round to the same network it takes one. Each is trained by the engine of `train`
-in a directory of its own, `--workers` at a time, which share the cores out. The
-command given again keeps what is finished and goes on with the rest, after
-`kill -9` too; given on two machines that see the folder, they share the work
-out. `OUT/grid.json`, `OUT/grid.png` and `OUT/best.json`, the variant file of
-the best, are what comes out.
-
-"""
-
-_STUDY = """\
-## Width, depth, resolution or all three, on next to nothing
-
-"""
-
 
 def page(folder: Path) -> str:
     """The page in Markdown.
@@ -126,9 +104,9 @@ def page(folder: Path) -> str:
             _explained(),
             _rounding(),
             _paper(),
-            _grid(),
+            grid_section(folder / GRID),
             _memory(folder / REHEARSALS),
-            _study(folder / STUDY),
+            study_section(folder / STUDY),
         ]
     )
 
@@ -155,7 +133,7 @@ def _rounding() -> str:
         )
         lines.append(f"| {' | '.join(cells)} |\n")
     one = by_phi(base, Coefficients(), 1.0)
-    sentence = _filled(
+    sentence = filled(
         "The rule says that phi = 1 costs "
         f"{one.nominal_ratio:.2f} times the base. Built, B0 at phi = 1 costs "
         f"{one.real_ratio:.2f} times: repeats are rounded up, so that a stage "
@@ -176,17 +154,17 @@ def _paper() -> str:
         "top-1 on ImageNet, published",
     )
     parts.append(
-        _filled("Table 2 of the paper, whose FLOPs are multiply-adds:") + "\n"
+        filled("Table 2 of the paper, whose FLOPs are multiply-adds:") + "\n"
     )
     parts.append(_table(header, [_row(row) for row in paper_tables.FAMILY]))
-    parts.append(_filled("Table 7, B0 scaled:") + "\n")
+    parts.append(filled("Table 7, B0 scaled:") + "\n")
     rows = [_row(row) for row in paper_tables.ONE_DIMENSION]
     parts.append(_table(header, rows))
     base = paper_tables.ONE_DIMENSION[0]
     large = paper_tables.ONE_DIMENSION[3].gmacs
     first = paper_tables.FAMILY[0].gmacs
     parts.append(
-        _filled(
+        filled(
             "The compound row agrees; the three of one dimension do not, and "
             "cannot: twice the resolution is four times the "
             "multiply-adds of every convolution, so that the published "
@@ -200,7 +178,7 @@ def _paper() -> str:
         )
         + "\n"
     )
-    parts.append(_filled("Table 3, other networks scaled:") + "\n")
+    parts.append(filled("Table 3, other networks scaled:") + "\n")
     parts.append(_table(header, [_row(row) for row in paper_tables.OTHERS]))
     parts.append(_differences())
     return "\n".join(parts)
@@ -222,7 +200,7 @@ def _differences() -> str:
     deep = rows["resnet-50-v1.5", "depth, d=4"]
     wide = rows["resnet-50-v1.5", "width, w=2"]
     return (
-        _filled(
+        filled(
             "ResNet-50's depth and width are exchanged in the paper: twice the "
             "width makes four times the multiply-adds of all but the stem and "
             f"the classifier, {wide.counted / 1e9:.2f} billion, which is the "
@@ -254,20 +232,6 @@ def _row(row: Published) -> list[str]:
     ]
 
 
-def _grid() -> str:
-    base = find_variant(paper_tables.B0)
-    found = grid(base, 0.1, 0.15)
-    text = _filled(
-        f"Of B0 in steps of 0.1, {found.near} points are within 15 % of twice "
-        f"the cost by the rule. {found.beyond} of them are not as built, and "
-        f"{found.alike} round to another one's network: {len(found.points)} "
-        "are left. The network of the paper's own choice is not among them, by "
-        "what rounding does to it; `--grid_step=0.05 --grid_tolerance=0.3` "
-        "has it."
-    )
-    return f"{_GRID}{text}\n"
-
-
 def _memory(folder: Path) -> str:
     files = sorted(folder.glob("*.json"))
     if not files:
@@ -295,7 +259,7 @@ def _memory(folder: Path) -> str:
                 f"{100 * (estimate / peak - 1):+.0f} %",
             ]
         )
-    text = _filled(
+    text = filled(
         "`--budget=HBM:16GiB` is the memory of a TPU core that trains by the "
         "default recipe. It is an estimate: four bytes each for weights, "
         "averages, gradients and RMSProp's two slots, "
@@ -312,125 +276,8 @@ def _memory(folder: Path) -> str:
     return f"## Memory of a training\n\n{text}\n\n{_table(header, rows)}"
 
 
-def _study(file: Path) -> str:
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(
-            f"{file} is missing: see efficientnet_tf.search.scaling_study"
-        ) from None
-    rows = []
-    least = found["rows"][0]["macs"]
-    for row in found["rows"]:
-        top1 = row["top1"]
-        rows.append(
-            [
-                row["way"],
-                f"{row['depth']:g}",
-                f"{row['width']:g}",
-                f"{row['pixels']}",
-                f"{row['blocks']}",
-                f"{row['macs'] / 1e6:.2f} M",
-                f"{row['macs'] / least:.2f}",
-                f"{row['trainable_parameters']:,}",
-                ", ".join(f"{each:.4f}" for each in top1),
-                f"{statistics.mean(top1):.4f}",
-            ]
-        )
-    header = (
-        "scaled",
-        "depth",
-        "width",
-        "pixels",
-        "blocks",
-        "MACs",
-        "times",
-        "parameters",
-        "top-1, measured, by seed",
-        "mean",
-    )
-    return (
-        f"{_STUDY}{_setting(found)}\n\n{_table(header, rows)}\n"
-        f"{_filled(verdict(found))}\n"
-    )
-
-
-def _setting(found: dict[str, Any]) -> str:
-    return _filled(
-        "`python -m efficientnet_tf.search.scaling_study --data_dir=records "
-        f"--epochs={found['epochs']:g} --seeds={found['seeds']}`, on 10,000 "
-        f"pictures of CIFAR-10 and {found['validation_images']:,} others for "
-        f"validation: a network of six blocks for 32 pixels, scaled in four "
-        "ways to the cost of 2.5 times its depth or as much of it as rounding "
-        f"allows, each trained for {_epochs(found['epochs'])}. So short a "
-        "training of so small a network says nothing of ImageNet, and favours "
-        "what learns in few steps over what learns much."
-    )
-
-
-def _epochs(count: float) -> str:
-    return "one epoch" if count == 1 else f"{count:g} epochs"
-
-
-def verdict(found: dict[str, Any]) -> str:
-    """What a study shows, and whether that is more than its noise.
-
-    The noise is the pooled standard deviation between seeds, and the binomial
-    one of the validation images, whichever is larger; a difference counts
-    where it is above twice the error of a difference of two means.
-    """
-    rows = {row["way"]: row["top1"] for row in found["rows"]}
-    means = {way: statistics.mean(top1) for way, top1 in rows.items()}
-    seeds = min(len(top1) for top1 in rows.values())
-    ranked = sorted(
-        (way for way in means if way != "base"),
-        key=lambda way: means[way],
-        reverse=True,
-    )
-    middle = statistics.mean(means.values())
-    images = found["validation_images"]
-    binomial = (middle * (1 - middle) / images) ** 0.5
-    between = 0.0
-    if seeds > 1:
-        spreads = [statistics.variance(top1) for top1 in rows.values()]
-        between = statistics.mean(spreads) ** 0.5
-    noise = max(binomial, between)
-    needed = 2 * noise * (2 / seeds) ** 0.5
-    first, last = ranked[0], ranked[-1]
-    order = ", ".join(f"{way} {means[way]:.4f}" for way in ranked)
-    said = (
-        f"In the mean: {order}; the base {means['base']:.4f}. Seeds differ by "
-        f"a standard deviation of {between:.4f}, and that of {images:,} "
-        f"images is {binomial:.4f}: two means of {seeds} must be "
-        f"{needed:.4f} apart to count. "
-    )
-    better = [way for way in ranked if means[way] - means["base"] > needed]
-    said += f"Better than the base by that: {', '.join(better) or 'none'}. "
-    beaten = [way for way in ranked[1:] if means[first] - means[way] > needed]
-    if not beaten:
-        return said + (
-            f"The best, {first}, and the worst, {last}, are not: here no way "
-            "to scale is better than another."
-        )
-    return said + (
-        f"By that {first} is better than {' and '.join(beaten)}"
-        + (
-            "."
-            if len(beaten) == len(ranked) - 1
-            else f", and no better than "
-            f"{' or '.join(way for way in ranked[1:] if way not in beaten)}."
-        )
-    )
-
-
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return markdown(header, "l" + "r" * (len(header) - 1), rows)
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(
-        text, _WIDTH, break_on_hyphens=False, break_long_words=False
-    )
 
 
 def _write(arguments: Sequence[str]) -> None:

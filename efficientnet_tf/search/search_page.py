@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,11 @@ from scipy.stats import mannwhitneyu
 from efficientnet_tf import marked_tables
 from efficientnet_tf.command_line import run
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.marked_tables import markdown
+from efficientnet_tf.marked_tables import filled, markdown
 from efficientnet_tf.search.search_plots import save_front, save_history
 
 SEARCHES = ("random", "evolution")
 PROXIES = "proxies.json"
-_WIDTH = 80
 # A difference that luck makes more often than so is none.
 _LUCK = 0.05
 
@@ -108,7 +106,7 @@ def _verdict(chance: dict[str, Any], evolved: dict[str, Any]) -> str:
         "independent, which children of each other are not, and rests on one "
         "seed of each: another may say something else."
     )
-    return textwrap.fill(text, _WIDTH) + "\n"
+    return filled(text) + "\n"
 
 
 def proxies_table(folder: Path) -> str:

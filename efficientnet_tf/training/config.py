@@ -288,17 +288,17 @@ class ExportConfig:
             LiteRT where there is no Edge TPU, in float32, with weights of half
             and of about a quarter of the size; "saved_model" for servers.
         calibration_images: Training images that set the int8 ranges.
-        calibration_range: How they do so: "minmax" by the smallest and the
-            largest value of each tensor; "percentile" leaves out 0.005 % of
-            the values at either end; "mse" takes the range with the least
-            squared error.
+        calibration_range: How they do so: "percentile" leaves out 0.005 % of
+            each tensor's values at either end; "mse" takes the range with the
+            least squared error; "minmax" the smallest and the largest value,
+            as TensorFlow's converter, so that one image decides.
         verify_images: Validation images on which int8 is held against float.
     """
 
     checkpoint: Which = "last"
     formats: tuple[ExportFormat, ...] = ("keras", "int8")
     calibration_images: int = 500
-    calibration_range: CalibrationRange = "minmax"
+    calibration_range: CalibrationRange = "percentile"
     verify_images: int = 500
 
     def __post_init__(self) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from efficientnet_tf.errors import InputError
-from efficientnet_tf.search import scaling_page
-from efficientnet_tf.search.scaling_page import page, verdict
+from efficientnet_tf.search.scaling_grid_page import grid_section
+from efficientnet_tf.search.scaling_page import page
 from efficientnet_tf.search.scaling_study import DEEPER, WAYS, networks
+from efficientnet_tf.search.scaling_study_page import study_section, verdict
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -29,7 +30,12 @@ def test_published_and_counted_have_columns_of_their_own() -> None:
 
 def test_a_missing_study_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="scaling_study"):
-        scaling_page._study(tmp_path / "study.json")
+        study_section(tmp_path / "study.json")
+
+
+def test_a_missing_grid_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="scale --grid"):
+        grid_section(tmp_path / "grid.json")
 
 
 def found(**top1: list[float]) -> dict:
