@@ -47,7 +47,7 @@ def quantize(
     *,
     head: Head = "softmax",
     inference_type: InferenceType = "uint8",
-    calibration_range: CalibrationRange = "minmax",
+    calibration_range: CalibrationRange = "percentile",
 ) -> bytes:
     """Converts a network to full-integer TensorFlow Lite.
 

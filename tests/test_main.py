@@ -199,6 +199,7 @@ def test_its_own_config_runs_it_again(run, again):
     assert configs[0] == configs[1]
 
 
+@pytest.mark.slow
 def test_other_classes_start_from_a_run(run, photos, tmp_path, capsys):
     """The front door of fine-tuning: trained, evaluated, exported."""
     for name in COLOURS:
@@ -249,7 +250,9 @@ OTHER_PIXELS = {
 }
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+@pytest.mark.parametrize(
+    "verb", [pytest.param("evaluate", marks=pytest.mark.slow), "predict"]
+)
 def test_other_pixels_give_other_answers(verb, run, photos, capsys):
     images = [str(photos / "red" / "1.png")] if verb == "predict" else []
     command = [verb, *images, f"--model_dir={run}", "--json"]

@@ -120,7 +120,9 @@ def test_training_pictures_are_mixed(source, tmp_path):
     assert order != sorted(order)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    "processes", [1, pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_a_seed_gives_the_same_bytes(source, tmp_path, monkeypatch, processes):
     prepare(str(source), str(tmp_path / "1" / "o"), shards=3, seed=5)
     # The same pictures elsewhere, later, on another machine.

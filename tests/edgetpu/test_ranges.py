@@ -121,7 +121,9 @@ def calibrated(converted):
 def plain(calibrated) -> bytes:
     """The converter's own file of it."""
     made, images = calibrated
-    return quantize(made.network, made.model, images)
+    return quantize(
+        made.network, made.model, images, calibration_range="minmax"
+    )
 
 
 def with_method(made, images, method, monkeypatch, chosen=None, **options):
@@ -153,7 +155,11 @@ def test_by_the_extremes_it_is_the_converters_own_file(
     theirs = plain
     if inference_type == "int8":
         theirs = quantize(
-            made.network, made.model, images, inference_type=inference_type
+            made.network,
+            made.model,
+            images,
+            inference_type=inference_type,
+            calibration_range="minmax",
         )
     ours, seen = with_method(
         made,

@@ -47,14 +47,13 @@ def imagenet_statistics(model: keras.Model, name: str) -> None:
     [
         "efficientnet-b0",
         "efficientnetv2-b0",
-        "efficientnetv2-s",
         *(
             pytest.param(f"efficientnet-b{n}", marks=pytest.mark.slow)
             for n in range(1, 8)
         ),
         *(
             pytest.param(f"efficientnetv2-{n}", marks=pytest.mark.slow)
-            for n in ("b1", "b2", "b3", "m", "l")
+            for n in ("b1", "b2", "b3", "s", "m", "l")
         ),
     ],
 )

@@ -76,6 +76,7 @@ def test_costs_by_hand(name, by_hand):
     assert COSTS[name].measure(PRICED) == by_hand
 
 
+@pytest.mark.slow
 def test_a_larger_network_takes_longer_in_litert(capfd):
     large = network("efficientnet-lite0", pixels=64, classes=10)
     times = [

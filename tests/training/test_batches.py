@@ -149,7 +149,9 @@ def filed(
     return replace(squares, train=shards)
 
 
-@pytest.fixture(scope="module", params=[1, 9])
+@pytest.fixture(
+    scope="module", params=[pytest.param(1, marks=pytest.mark.slow), 9]
+)
 def refiled(
     request: pytest.FixtureRequest,
     squares: RecordDataset,

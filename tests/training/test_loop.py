@@ -286,6 +286,7 @@ def test_divergence_is_said(config, tmp_path):
     assert last.is_file()
 
 
+@pytest.mark.slow
 def test_bfloat16_trains(config, tmp_path):
     low = override(config, ["train.precision=bfloat16", "train.epochs=1.0"])
     result = train(low, str(tmp_path / "low"))
