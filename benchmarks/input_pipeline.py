@@ -1,6 +1,8 @@
-"""The input pipeline on one core: ours, its peers, and the decoder alone.
+r"""The input pipeline on one core: ours, its peers, and the decoder alone.
 
-    python -m benchmarks.input_pipeline
+    taskset -c 0 python -m benchmarks.input_pipeline --threads=1 \
+        --tasks=bilinear,legacy_bicubic,bicubic,randaugment,autoaugment
+    python -m benchmarks.input_pipeline --tasks=whole
     python -m benchmarks.input_pipeline --tasks=bilinear --peers=opencv,grain
 
 Each contender prepares batches of the same crops of the same pictures in a
@@ -12,7 +14,8 @@ hundred photographs of ../shared/data where that is there, else made ones of
 Tasks: decode a crop, resize it by a kernel and mirror half of them; the same
 (bilinear) with RandAugment of 2 ops at magnitude 10, and with AutoAugment; and
 whole (bilinear): the stream of a training, from TFRecords on, by how many
-threads, from how many shards, of how many classes.
+threads, from how many shards, of how many classes; it is saved apart from the
+others, as input_stream.json.
 
 - limit: libjpeg-turbo of the system decodes the crops in C, by TensorFlow's
   own settings (fast integer cosines, smooth chroma), and does nothing else;
@@ -121,6 +124,8 @@ NEEDS = {
 # They take ten times as long as the others.
 _SLOW = ("keras",)
 LIMIT = "limit"
+# What is saved: contenders on one core, and whole streams on several.
+PIPELINE, STREAM = "input_pipeline", "input_stream"
 # Threads of the stream that is to grow with them, and of its limit.
 BOTH = 2
 _BOTH_LIMIT = f"{LIMIT}, {BOTH} threads"
@@ -269,28 +274,32 @@ def main() -> None:
     given = _flags()
     machine = this_machine(PACKAGES)
     missing: dict[str, str] = {}
-    found: tuple[Row, ...] = ()
+    found: dict[str, tuple[Row, ...]] = {}
     with tempfile.TemporaryDirectory() as folder:
         pictures = write_pictures(Path(folder), given.pixels)
         if compiled(Path(folder)) is None:
             missing[LIMIT] = "needs gcc and libjpeg62-turbo-dev"
         for name in given.tasks:
-            found += measured(name, given, folder, missing)
-    result = Result(
-        benchmark="input_pipeline",
-        command=command_line("input_pipeline"),
-        machine=machine,
-        settings={
-            "pictures": pictures,
-            "pixels": given.pixels,
-            "batch": given.batch,
-            "images": given.images,
-            "threads": given.threads,
-        },
-        rows=found,
-        missing=missing,
-    )
-    finish(result, given)
+            benchmark = STREAM if name == "whole" else PIPELINE
+            more = measured(name, given, folder, missing)
+            found[benchmark] = found.get(benchmark, ()) + more
+    settings: dict[str, str | int | float] = {
+        "pictures": pictures,
+        "pixels": given.pixels,
+        "batch": given.batch,
+        "images": given.images,
+    }
+    threads = {PIPELINE: {"threads": given.threads}}
+    for benchmark, some in found.items():
+        result = Result(
+            benchmark=benchmark,
+            command=command_line("input_pipeline"),
+            machine=machine,
+            settings=settings | threads.get(benchmark, {}),
+            rows=some,
+            missing=missing,
+        )
+        finish(result, given)
 
 
 if __name__ == "__main__":

@@ -121,20 +121,35 @@ SECTIONS = {
         "DataLoader prepare the same by threads and by processes. opencv: "
         "whole decode, no antialias, uint8. RandAugment is 2 ops at magnitude "
         "10, which is a third of the way in torchvision's; the ops follow the "
-        "bilinear kernel. whole: the stream of a training, from 512 records "
-        "in 16 TFRecord files with 1000 classes, by one thread and in "
-        "float32, unless its name says otherwise; its images per second are "
-        "by the clock on the wall.",
-        "python -m benchmarks.input_pipeline",
+        "bilinear kernel.",
+        "taskset -c 0 python -m benchmarks.input_pipeline --threads=1",
+    ),
+    "input_stream": Section(
+        "The stream of a training",
+        "From 512 records in 16 TFRecord files with 1000 classes, by one "
+        "thread and in float32, unless its name says otherwise, resized by "
+        "the bilinear kernel. ours, whole: what training calls: records are "
+        "read, checked, judged, shuffled, decoded, cut, mirrored and batched. "
+        "limit and ours: as above. Images per second of CPU time, and by the "
+        "clock on the wall.",
+        "python -m benchmarks.input_pipeline --tasks=whole",
     ),
     "input_memory": Section(
         "What the input pipeline holds",
         "The default recipe for ImageNet on one host with one replica: the "
         "largest resident memory of a process that has built the network and "
         "takes batches of 2048 float32 images, TensorFlow included. "
-        "shuffle_bytes is 3 GiB by default, prefetch_bytes 2 GiB. Allowed: "
-        "12 GiB.",
+        "shuffle_bytes is 3 GiB by default, prefetch_bytes 2 GiB. On one "
+        "replica a batch of 2048, 1.2 GiB, waits whatever prefetch_bytes is: "
+        "what is between those two rows is chance. Allowed: 12 GiB.",
         "python -m benchmarks.input_memory",
+    ),
+    "scaling_costs": Section(
+        "Networks that are costed in a minute",
+        "Scaled by exponents at random, rounded, resolved into blocks and "
+        "costed: multiply-adds, parameters, activations; one core, no "
+        "TensorFlow. Aimed at: 100,000.",
+        "python -m benchmarks.scaling_costs",
     ),
     "limits": Section(
         "What this machine can do",

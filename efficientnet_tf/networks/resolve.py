@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import get_args
@@ -130,6 +130,7 @@ def resolve(variant: Variant) -> tuple[Block, ...]:
     Nothing after this function multiplies by a width or a depth.
     """
     repeats = _repeats(variant)
+    total = sum(repeats)
     blocks: list[Block] = []
     inputs = _end_width(variant, variant.family.stem)
     # What the table says comes in: not what does, behind a stage of more
@@ -141,15 +142,15 @@ def resolve(variant: Variant) -> tuple[Block, ...]:
     ):
         if stage.expand_from:
             declared = _width(variant, stage.expand_from)
-        for block in _blocks(
-            variant, stage, number, count, inputs, declared, halved
-        ):
-            # The original's ramp: block k of n drops with probability
-            # aim * k / n, so the first never drops and the last not quite as
-            # often as aimed at.
-            ramp = len(blocks) / sum(repeats)
-            aim = variant.family.drop_path
-            blocks.append(replace(block, drop_path=aim * ramp))
+        # The original's ramp: block k of n drops with probability aim * k / n,
+        # so the first never drops and the last not quite as often as aimed at.
+        aim = variant.family.drop_path
+        drop_paths = [
+            aim * ((len(blocks) + repeat) / total) for repeat in range(count)
+        ]
+        blocks += _blocks(
+            variant, stage, number, drop_paths, inputs, declared, halved
+        )
         inputs = blocks[-1].outputs
         # A bottleneck's outputs are rounded otherwise.
         declared = (
@@ -242,18 +243,18 @@ def _blocks(
     variant: Variant,
     stage: Stage,
     number: int,
-    count: int,
+    drop_paths: Sequence[float],
     inputs: int,
     declared: int,
     halved: bool,
 ) -> Iterator[Block]:
-    """The blocks of a stage, not yet dropped.
+    """The blocks of a stage.
 
     Args:
         variant: Gives the coefficients.
         stage: The row of the table.
         number: Of the stage, from 1.
-        count: Of its blocks.
+        drop_paths: Of each of its blocks.
         inputs: Channels that come in.
         declared: Channels that the ratios of the first block are applied to.
         halved: The stage before has done this one's halving.
@@ -265,7 +266,7 @@ def _blocks(
         inner = _width(variant, stage.width // stage.expand)
         outputs = inner * stage.expand
     declared *= depth
-    for repeat in range(count):
+    for repeat, drop_path in enumerate(drop_paths):
         first = repeat == 0
         moves_space = stage.space_to_depth and first
         stride = stage.stride if first and not halved else 1
@@ -295,7 +296,7 @@ def _blocks(
                 stage.kind == "bottleneck"
                 or (stride == 1 and not moves_space and inputs == outputs)
             ),
-            drop_path=0.0,
+            drop_path=drop_path,
             experts=variant.experts if stage.experts else 0,
             bias=variant.family.bias,
             stride_first=stage.stride_first,
