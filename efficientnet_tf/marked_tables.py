@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from efficientnet_tf.errors import InputError
 
@@ -51,3 +54,20 @@ def filled(text: str) -> str:
     return textwrap.fill(
         text, _WIDTH, break_on_hyphens=False, break_long_words=False
     )
+
+
+def saved(file: Path, writer: str) -> dict[str, Any]:
+    """What a command has left for a page.
+
+    Args:
+        file: JSON.
+        writer: Who writes it, for the error.
+
+    Raises:
+        InputError: It is missing.
+    """
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(f"{file} is missing: {writer} writes it") from None
+    return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from efficientnet_tf.errors import InputError
-from efficientnet_tf.marked_tables import filled, markdown
+from efficientnet_tf.marked_tables import filled, markdown, saved
 from efficientnet_tf.networks import find_variant
 from efficientnet_tf.search import paper_tables
 from efficientnet_tf.search.grid import grid
@@ -53,12 +51,7 @@ def grid_section(file: Path) -> str:
     Raises:
         InputError: It is missing.
     """
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(
-            f"{file} is missing: `scale --grid` writes it"
-        ) from None
+    found = saved(file, "`scale --grid`")
     return f"{_GRID}{_counted()}\n\n{_RUN}{_tried(found)}"
 
 

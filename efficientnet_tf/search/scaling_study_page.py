@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from pathlib import Path
 from typing import Any
 
-from efficientnet_tf.errors import InputError
-from efficientnet_tf.marked_tables import filled, markdown
+from efficientnet_tf.marked_tables import filled, markdown, saved
 
 _STUDY = """\
 ## Width, depth, resolution or all three, on next to nothing
@@ -22,12 +20,7 @@ def study_section(file: Path) -> str:
     Raises:
         InputError: It is missing.
     """
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(
-            f"{file} is missing: see efficientnet_tf.search.scaling_study"
-        ) from None
+    found = saved(file, "efficientnet_tf.search.scaling_study")
     rows = []
     least = found["rows"][0]["macs"]
     for row in found["rows"]:
