@@ -15,23 +15,28 @@ from ai_edge_litert import schema_py_generated as schema
 from edgetpu.reader import IDENTIFIER, read_graph
 
 
-def clippable_ranges(content: bytes) -> dict[int, tuple[float, float]]:
+def clippable_ranges(
+    content: bytes, *, answers: bool = False
+) -> dict[int, tuple[float, float]]:
     """The ranges that may be made narrower.
 
-    They are all but those of the model's input, which is pixels, of its output,
-    and of what a softmax takes: of logits the tail is the answer.
+    They are all but that of the model's input, which is pixels.
 
     Args:
         content: The bytes of a calibrated file.
+        answers: Whether the model's output is among them, and what a softmax
+            takes: of an image's logits the tail is the answer.
 
     Returns:
         The smallest and the largest value, by number of the tensor.
     """
     graph = read_graph(content)
-    kept = {*graph.inputs, *graph.outputs}
-    for operator in graph.operators:
-        if operator.name == "SOFTMAX":
-            kept.update(operator.inputs)
+    kept = {*graph.inputs}
+    if not answers:
+        kept.update(graph.outputs)
+        for operator in graph.operators:
+            if operator.name == "SOFTMAX":
+                kept.update(operator.inputs)
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     found = {}
     for place, tensor in enumerate(model.subgraphs[0].tensors):

@@ -24,12 +24,16 @@ class Histogram:
             from `low` to `high`.
         zeros: Values that are 0, as many are behind a ReLU. Every int8 range
             holds 0 exactly.
+        lows: Float64 `[images]`: the smallest value of each image, at most 0.
+        highs: Float64 `[images]`: the largest one, at least 0.
     """
 
     low: float
     high: float
     counts: np.ndarray
     zeros: int
+    lows: np.ndarray
+    highs: np.ndarray
 
     @property
     def centres(self) -> np.ndarray:
@@ -86,9 +90,11 @@ class _Counting:
         self._low, self._high = low, high
         self._counts = np.zeros(BINS, np.int64)
         self._zeros = 0
+        self._ends: list[tuple[float, float]] = []
 
     def add(self, values: np.ndarray) -> None:
         values = values.ravel()
+        self._ends.append((min(values.min(), 0.0), max(values.max(), 0.0)))
         some = values[values != 0]
         self._zeros += len(values) - len(some)
         if self._high == self._low:
@@ -100,4 +106,7 @@ class _Counting:
         self._counts += np.bincount(bins, minlength=BINS)
 
     def histogram(self) -> Histogram:
-        return Histogram(self._low, self._high, self._counts, self._zeros)
+        lows, highs = np.array(self._ends, np.float64).T
+        return Histogram(
+            self._low, self._high, self._counts, self._zeros, lows, highs
+        )

@@ -41,8 +41,9 @@ class LayerError:
         operator: What it is, "CONV_2D".
         layer: The layer of the network that it came from; the operator once
             more where the converter's name for it does not say.
-        snr_db: Power of the signal over that of the error, in decibels; None
-            where there is no error.
+        snr_db: Power of the signal over that of the error, in decibels, the
+            median over images: the power over all of them would be that of
+            the few with the largest features. None where there is no error.
         lost_db: How far that is below what went in, the noisiest of its
             inputs, or below `EIGHT_BITS_DB` where that is less. Where it is
             large, this layer is what costs.
@@ -80,19 +81,19 @@ def layer_errors(
     pairs = _pairs(read_graph(reference), read_graph(content))
     if not pairs:
         return ()
-    signal, noise = np.zeros(len(pairs)), np.zeros(len(pairs))
+    ratios = np.empty((len(pairs), len(images)))
     float_side = _Opened(reference, [pair[0] for pair in pairs])
     int8_side = _Opened(content, [pair[1] for pair in pairs])
-    for image in images:
+    for number, image in enumerate(images):
         both = zip(float_side.given(image), int8_side.given(image), strict=True)
         for place, (exact, rounded) in enumerate(both):
-            signal[place] += float(np.sum(np.square(exact)))
-            noise[place] += float(np.sum(np.square(exact - rounded)))
+            ratios[place, number] = _decibels(exact, exact - rounded)
     kernels = {
         layer.name: any("kernel" in each.name for each in layer.weights)
         for layer in model.layers
     }
-    return tuple(_errors(read_graph(content), pairs, signal, noise, kernels))
+    snr = np.median(ratios, axis=1)
+    return tuple(_errors(read_graph(content), pairs, snr, kernels))
 
 
 def _pairs(exact: Graph, rounded: Graph) -> list[tuple[int, int]]:
@@ -151,8 +152,7 @@ class _Opened:
 def _errors(
     graph: Graph,
     pairs: list[tuple[int, int]],
-    signal: np.ndarray,
-    noise: np.ndarray,
+    snr_db: np.ndarray,
     kernels: Mapping[str, bool],
 ) -> Iterator[LayerError]:
     found: dict[int, float] = {}
@@ -167,21 +167,23 @@ def _errors(
         if place is None:
             found[tensor] = entering
             continue
-        snr = _decibels(signal[place], noise[place])
-        found[tensor] = EIGHT_BITS_DB if snr is None else snr
+        snr = float(snr_db[place])
+        found[tensor] = snr if math.isfinite(snr) else EIGHT_BITS_DB
         yield LayerError(
             index=index,
             operator=operator.name,
             layer=_layer(graph.tensors[tensor].name, kernels) or operator.name,
-            snr_db=snr,
+            snr_db=snr if math.isfinite(snr) else None,
             lost_db=min(entering, EIGHT_BITS_DB) - found[tensor],
         )
 
 
-def _decibels(signal: float, noise: float) -> float | None:
-    if not noise:
-        return None
-    return 10 * math.log10(max(signal, np.finfo(float).tiny) / noise)
+def _decibels(signal: np.ndarray, noise: np.ndarray) -> float:
+    """The ratio of their powers; infinite where there is no noise."""
+    tiny = np.finfo(float).tiny
+    power = max(float(np.sum(np.square(signal))), tiny)
+    against = float(np.sum(np.square(noise)))
+    return 10 * math.log10(power / against) if against else math.inf
 
 
 def _layer(name: str, kernels: Mapping[str, bool]) -> str:

@@ -28,9 +28,10 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_enum(
         "calibration_range",
         None,
-        ["minmax", "percentile", "mse"],
-        "How they set them: by the extremes, by 99.99 % of the values, or by "
-        "the least squared error; as above (percentile by default).",
+        ["minmax", "image_percentile", "percentile", "mse"],
+        "How they set them: by the extremes, by the extremes of 98 % of the "
+        "images, by 99.99 % of the values, or by the least squared error; as "
+        "above (image_percentile by default).",
         flag_values=values,
     )
     flags.DEFINE_integer(

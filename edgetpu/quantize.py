@@ -47,7 +47,7 @@ def quantize(
     *,
     head: Head = "softmax",
     inference_type: InferenceType = "uint8",
-    calibration_range: CalibrationRange = "percentile",
+    calibration_range: CalibrationRange = "image_percentile",
 ) -> bytes:
     """Converts a network to full-integer TensorFlow Lite.
 
@@ -129,7 +129,10 @@ def _clipped(
         method: How the ranges are chosen.
         inference_type: Of the file's input and output.
     """
-    counted = histograms(calibrated, clippable_ranges(calibrated), inputs)
+    # It leaves out whole images, not the ends of each.
+    answers = method == "image_percentile"
+    clippable = clippable_ranges(calibrated, answers=answers)
+    counted = histograms(calibrated, clippable, inputs)
     ranges = {
         place: chosen_range(histogram, method)
         for place, histogram in counted.items()

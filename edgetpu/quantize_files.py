@@ -79,7 +79,7 @@ def quantize_files(
     images: int,
     head: Head = "softmax",
     inference_type: InferenceType = "uint8",
-    calibration_range: CalibrationRange = "percentile",
+    calibration_range: CalibrationRange = "image_percentile",
 ) -> QuantizeReport:
     """Quantises a network to a file, after a look at what is ahead.
 

@@ -11,6 +11,8 @@ from efficientnet_tf.training.config import CalibrationRange
 
 # Share of the values that "percentile" leaves out at each end: 99.99 % stay.
 LEFT_OUT = 5e-5
+# Share of the images whose extremes "image_percentile" leaves out at each end.
+IMAGES_LEFT_OUT = 0.02
 # "mse" tries each end at so many places, down to a quarter of the way to it.
 _TRIES, _NEAREST = 193, 0.25
 _STEPS = 255
@@ -26,8 +28,10 @@ def chosen_range(
 
     Args:
         histogram: Of the tensor.
-        method: "minmax" for all that there is; "percentile" for all but
-            `LEFT_OUT` of the values at either end; "mse" for the range with
+        method: "minmax" for all that there is; "image_percentile" for all
+            values of all images but `IMAGES_LEFT_OUT` at either end;
+            "percentile" for all but `LEFT_OUT` of the values at either end,
+            whichever images they are from; "mse" for the range with
             the least expected squared error: (step)^2 / 12 for a value inside,
             nothing for 0, the squared distance to the range for one outside.
 
@@ -39,6 +43,14 @@ def chosen_range(
 
 def _minmax(histogram: Histogram) -> tuple[float, float]:
     return histogram.low, histogram.high
+
+
+def _image_percentile(histogram: Histogram) -> tuple[float, float]:
+    """What as many images as said may be beyond, no more."""
+    out = int(IMAGES_LEFT_OUT * len(histogram.lows))
+    low = float(np.sort(histogram.lows)[out])
+    high = float(np.sort(histogram.highs)[-1 - out])
+    return (low, high) if low < high else _minmax(histogram)
 
 
 def _percentile(histogram: Histogram) -> tuple[float, float]:
@@ -94,6 +106,7 @@ def squared_error(histogram: Histogram, low: float, high: float) -> float:
 
 _METHODS: dict[CalibrationRange, Callable[[Histogram], tuple[float, float]]] = {
     "minmax": _minmax,
+    "image_percentile": _image_percentile,
     "percentile": _percentile,
     "mse": _mse,
 }

@@ -41,7 +41,7 @@ Which = Literal["last", "best"]
 ExportFormat = Literal[
     "keras", "int8", "float", "float16", "dynamic_range", "saved_model"
 ]
-CalibrationRange = Literal["minmax", "percentile", "mse"]
+CalibrationRange = Literal["minmax", "image_percentile", "percentile", "mse"]
 
 # The word of `train.init_from` for the weights that Keras publishes.
 IMAGENET = "imagenet"
@@ -288,17 +288,20 @@ class ExportConfig:
             LiteRT where there is no Edge TPU, in float32, with weights of half
             and of about a quarter of the size; "saved_model" for servers.
         calibration_images: Training images that set the int8 ranges.
-        calibration_range: How they do so: "percentile" leaves out 0.005 % of
-            each tensor's values at either end; "mse" takes the range with the
-            least squared error; "minmax" the smallest and the largest value,
-            as TensorFlow's converter, so that one image decides.
+        calibration_range: How they do so, tensor by tensor:
+            "image_percentile" by the smallest and the largest value of all
+            images but 2 % at either end; "percentile" leaves out 0.005 % of
+            the values at either end, whichever images they are from; "mse"
+            takes the range with the least squared error; "minmax" the smallest
+            and the largest value, as TensorFlow's converter, so that one image
+            decides.
         verify_images: Validation images on which int8 is held against float.
     """
 
     checkpoint: Which = "last"
     formats: tuple[ExportFormat, ...] = ("keras", "int8")
     calibration_images: int = 500
-    calibration_range: CalibrationRange = "percentile"
+    calibration_range: CalibrationRange = "image_percentile"
     verify_images: int = 500
 
     def __post_init__(self) -> None:

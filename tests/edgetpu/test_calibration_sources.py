@@ -93,7 +93,7 @@ def test_class_folders(quantise, folder):
     told = json.loads(shown.out)
     # A fifth of each class is held out to validate on.
     assert told["calibration_images"] == 12
-    assert told["calibration_range"] == "percentile"
+    assert told["calibration_range"] == "image_percentile"
     assert sorted(reds(images)) == [0] * 8 + [1] * 4
     assert images.shape == (14, SIDE, SIDE, 3)
     assert (images[-2].max(), images[-1].min()) == (0, 255)

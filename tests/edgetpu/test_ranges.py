@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from edgetpu import quantize as quantize_module
-from edgetpu.calibrated_file import clippable_ranges
 from edgetpu.calibration_histograms import BINS, Histogram, histograms
 from edgetpu.quantize import quantize
-from edgetpu.ranges import LEFT_OUT, chosen_range, squared_error
+from edgetpu.ranges import (
+    IMAGES_LEFT_OUT,
+    LEFT_OUT,
+    chosen_range,
+    squared_error,
+)
 from edgetpu.reader import read_graph, read_model
+from efficientnet_tf.training.config import CalibrationRange
 
 
 def counted(values, low=None, high=None):
-    """NumPy's own histogram."""
+    """NumPy's own histogram; each row is an image, if there are rows."""
+    rows = np.atleast_2d(values)
+    lows, highs = [
+        np.array([end(row.tolist() + [0.0]) for row in rows])
+        for end in (min, max)
+    ]
+    values = np.ravel(values)
     values = np.asarray(values, np.float64)
     low = min(values.min(), 0.0) if low is None else low
     high = max(values.max(), 0.0) if high is None else high
     some = values[values != 0]
     counts, _ = np.histogram(some, BINS, (low, high))
-    return Histogram(low, high, counts, len(values) - len(some))
+    return Histogram(low, high, counts, len(values) - len(some), lows, highs)
 
 
 def int8_error(values, low, high):
@@ -70,9 +83,36 @@ def test_percentile_of_what_is_hardly_ever_anything():
     assert chosen_range(counted(values), "percentile") == (0.0, 5.0)
 
 
-@pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
+def test_an_image_of_its_own_kind_sets_no_range():
+    """All its values are far out: more than any share of all the values."""
+    random = np.random.default_rng(2)
+    images = random.normal(0, 1, (200, 1_000))
+    kept = images[: -int(IMAGES_LEFT_OUT * len(images))]
+    images[len(kept) :] *= 50
+    histogram = counted(images)
+    low, high = chosen_range(histogram, "image_percentile")
+    assert (low, high) == (kept.min(), kept.max())
+    # By its share of the values it would.
+    assert chosen_range(histogram, "percentile")[1] > 10 * high
+
+
+def test_of_a_few_images_none_is_left_out():
+    images = np.arange(-20, 20.0).reshape(40, 1)
+    found = chosen_range(counted(images), "image_percentile")
+    assert found == (-20.0, 19.0)
+
+
+def test_what_is_zero_in_most_images_keeps_its_range():
+    images = np.zeros((100, 10))
+    images[7, 3] = 5
+    found = chosen_range(counted(images), "image_percentile")
+    assert found == (0.0, 5.0)
+
+
+@pytest.mark.parametrize("method", get_args(CalibrationRange))
 def test_nothing_but_zeros(method):
-    empty = Histogram(0.0, 0.0, np.zeros(BINS, np.int64), 7)
+    zeros = np.zeros(3)
+    empty = Histogram(0.0, 0.0, np.zeros(BINS, np.int64), 7, zeros, zeros)
     assert chosen_range(empty, method) == (0.0, 0.0)
 
 
@@ -190,10 +230,14 @@ def test_histograms_are_of_the_values_that_run_through(calibrated, monkeypatch):
         device = device_model(made.network, made.model)
         inner = device.layers[1]
         part = keras.Model(inner.input, inner.get_layer(layer).output)
-        values = np.concatenate([part(x[None]).numpy().ravel() for x in inputs])
+        rows = np.stack([part(x[None]).numpy().ravel() for x in inputs])
+        values = rows.ravel()
         histogram = seen["histograms"][place]
         assert histogram.high == pytest.approx(values.max(), rel=1e-5)
         assert histogram.low == pytest.approx(min(values.min(), 0), abs=1e-6)
+        assert histogram.highs == pytest.approx(rows.max(axis=1), rel=1e-5)
+        lows = np.minimum(rows.min(axis=1), 0)
+        assert histogram.lows == pytest.approx(lows, abs=1e-6)
         assert histogram.counts.sum() + histogram.zeros == len(values)
         assert histogram.zeros == pytest.approx((values == 0).sum(), abs=5)
         theirs = counted(values, histogram.low, histogram.high)
@@ -239,7 +283,12 @@ def test_input_and_output_stay_as_they_are(
 
 
 @pytest.mark.parametrize(
-    "method", ["percentile", pytest.param("mse", marks=pytest.mark.slow)]
+    "method",
+    [
+        "image_percentile",
+        pytest.param("percentile", marks=pytest.mark.slow),
+        pytest.param("mse", marks=pytest.mark.slow),
+    ],
 )
 def test_colours_are_told_apart_by_every_method(
     lite, pictures, with_extremes, method
@@ -259,9 +308,34 @@ def test_colours_are_told_apart_by_every_method(
     assert np.abs(truth - found).mean() < 0.02
 
 
-def test_an_output_is_not_clipped(calibrated, monkeypatch):
+@pytest.mark.parametrize(
+    ("method", "clipped"), [("mse", False), ("image_percentile", True)]
+)
+def test_which_methods_choose_the_range_of_an_output(
+    calibrated, monkeypatch, method, clipped
+):
     made, images = calibrated
-    _, seen = with_method(made, images, "mse", monkeypatch, head="logits")
+    _, seen = with_method(made, images, method, monkeypatch, head="logits")
     graph = read_graph(seen["content"])
-    assert {*graph.inputs, *graph.outputs}.isdisjoint(seen["ranges"])
-    assert clippable_ranges(seen["content"]) == seen["ranges"]
+    assert set(graph.inputs).isdisjoint(seen["ranges"])
+    assert set(graph.outputs) & set(seen["ranges"]) == (
+        set(graph.outputs) if clipped else set()
+    )
+
+
+def test_logits_are_as_fine_as_most_images_allow(calibrated, monkeypatch):
+    """Behind the softmax's input is a range that leaves one image out."""
+    made, images = calibrated
+    many = np.concatenate([np.repeat(images[:2], 30, axis=0), images])
+    content, seen = with_method(made, many, "image_percentile", monkeypatch)
+    graph = read_graph(content)
+    (softmax,) = (op for op in graph.operators if op.name == "SOFTMAX")
+    calibrated_graph = read_graph(seen["content"])
+    (theirs,) = (
+        op for op in calibrated_graph.operators if op.name == "SOFTMAX"
+    )
+    histogram = seen["histograms"][theirs.inputs[0]]
+    low, high = chosen_range(histogram, "image_percentile")
+    assert graph.tensors[softmax.inputs[0]].scale[0] == pytest.approx(
+        (high - low) / 255, rel=1e-5
+    )

@@ -164,15 +164,16 @@ def test_noise_of_the_stem_by_hand(lite, dataset, with_layers):
     interpreter.allocate_tensors()
     (output,) = read_graph(lite.content).operators[stem.index].outputs
     scale, zero_point = interpreter.get_tensor_details()[output]["quantization"]
-    noise = 0.0
+    noise = []
     for image, row in zip(images, exact, strict=True):
         interpreter.set_tensor(
             interpreter.get_input_details()[0]["index"], image[np.newaxis]
         )
         interpreter.invoke()
         given = interpreter.get_tensor(output)[0].astype(float)
-        noise += np.square((given - zero_point) * scale - row).sum()
-    expected = 10 * np.log10(np.square(exact).sum() / noise)
+        noise.append(np.square((given - zero_point) * scale - row).sum())
+    signal = np.square(exact).sum(axis=(1, 2, 3))
+    expected = 10 * np.log10(np.median(signal / noise))
     assert stem.snr_db == pytest.approx(expected, abs=0.2)
 
 
