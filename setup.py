@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
 
@@ -92,6 +92,25 @@ BENCH = [
     "torchvision>=0.21,<1",
 ]
 
+# A TensorFlow op, by TensorFlow's C interface, for which it needs no TensorFlow
+# here. Without a C compiler the package does without it. Sums and products are
+# not contracted, so that all processors give the same pixels.
+KERNELS = "efficientnet_tf/data/kernels"
+CROP_TO_IMAGE = Extension(
+    "efficientnet_tf.data._crop_to_image",
+    sources=[
+        f"{KERNELS}/{name}.c"
+        for name in ("colours", "crop_to_image", "moves", "resample")
+    ],
+    depends=[f"{KERNELS}/image.h"],
+    extra_compile_args=[
+        *("-std=gnu11", "-O3", "-ffp-contract=off", "-fno-math-errno"),
+        *("-fvisibility=hidden", "-Wall", "-Wextra"),
+    ],
+    libraries=["m", "dl"],
+    optional=True,
+)
+
 setup(
     name="efficientnet-tf",
     version=version(),
@@ -106,10 +125,15 @@ setup(
     python_requires="==3.11.*",
     packages=find_packages(include=["efficientnet_tf*", "edgetpu*"]),
     package_data={
-        "efficientnet_tf": ["py.typed", "data/imagenet_labels.txt"],
+        "efficientnet_tf": [
+            "py.typed",
+            "data/imagenet_labels.txt",
+            "data/kernels/*",
+        ],
         "edgetpu": ["py.typed"],
     },
     py_modules=[],
+    ext_modules=[CROP_TO_IMAGE],
     install_requires=BASE,
     extras_require={
         "cpu": CPU,

@@ -18,11 +18,13 @@ from efficientnet_tf.data.augmentation.augment import (
     beyond_ops,
     drawn_ops,
 )
+from efficientnet_tf.data.augmentation.drawing import NO_OPS, Drawn
 from efficientnet_tf.data.augmentation.fused import fused_image
 from efficientnet_tf.data.augmentation.recipe import (
     NO_AUGMENTATION,
     Augmentation,
 )
+from efficientnet_tf.data.compiled import compiles, crop_to_image
 from efficientnet_tf.data.cut import Cut, ResizeKernel
 from efficientnet_tf.networks import Normalization
 
@@ -99,15 +101,14 @@ def training_image(
         part = _decoded_small(encoded, window, cut.pixels)
     else:
         part = _decoded(encoded, window)
-    if augmentation.policy != "none" and augmentation.arithmetic == "fused":
-        drawn = drawn_ops(seed, augmentation)
-        image = fused_image(
-            part, partial(_within_bytes, cut=cut), mirrored, drawn, cut.pixels
-        )
+    if augmentation.policy == "none":
+        image = _mirrored(part, mirrored, cut)
         return beyond_ops(image, seed, augmentation)
-    image = _resized(part, cut)
-    if crop.flip:
-        image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+    if augmentation.arithmetic == "fused":
+        image = _changed(part, mirrored, drawn_ops(seed, augmentation), cut)
+        return beyond_ops(image, seed, augmentation)
+    # What these arithmetics are proven on are TensorFlow's pixels to the bit.
+    image = _flipped(_resized(part, cut), mirrored)
     return augmented(image, seed, augmentation)
 
 
@@ -199,6 +200,27 @@ def _decoded_small(
         tf.add_n(fits),
         [partial(_decoded, encoded, window, ratio) for ratio in ratios],
     )
+
+
+def _mirrored(part: tf.Tensor, mirrored: tf.Tensor, cut: Cut) -> tf.Tensor:
+    """A crop at its size, mirrored or not."""
+    if compiles(cut):
+        return crop_to_image(part, mirrored, NO_OPS, cut, clip=False)
+    return _flipped(_resized(part, cut), mirrored)
+
+
+def _changed(
+    part: tf.Tensor, mirrored: tf.Tensor, drawn: Drawn, cut: Cut
+) -> tf.Tensor:
+    """The same, and what was drawn is done to it as `fused` does."""
+    if compiles(cut):
+        return crop_to_image(part, mirrored, drawn, cut, clip=True)
+    resized = partial(_within_bytes, cut=cut)
+    return fused_image(part, resized, mirrored, drawn, cut.pixels)
+
+
+def _flipped(image: tf.Tensor, mirrored: tf.Tensor) -> tf.Tensor:
+    return tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
 
 
 def _resized(part: tf.Tensor, cut: Cut) -> tf.Tensor:

@@ -41,6 +41,14 @@ class Drawn(NamedTuple):
     centres: tf.Tensor
 
 
+# Of an image to which nothing is done.
+NO_OPS = Drawn(
+    np.zeros([0], np.int32),
+    np.zeros([0], np.float32),
+    np.zeros([0, 2], np.float32),
+)
+
+
 class _Choice(NamedTuple):
     """What a policy chose: numbers and unsigned arguments, `[layers]`."""
 
