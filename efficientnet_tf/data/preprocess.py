@@ -103,12 +103,12 @@ def training_image(
         part = _decoded(encoded, window)
     if augmentation.policy == "none":
         image = _mirrored(part, mirrored, cut)
-        return beyond_ops(image, seed, augmentation)
-    if augmentation.arithmetic == "fused":
+    elif augmentation.arithmetic == "fused":
         image = _changed(part, mirrored, drawn_ops(seed, augmentation), cut)
         return beyond_ops(image, seed, augmentation)
-    # What these arithmetics are proven on are TensorFlow's pixels to the bit.
-    image = _flipped(_resized(part, cut), mirrored)
+    else:
+        # These arithmetics are proven on TensorFlow's pixels, to the bit.
+        image = _flipped(_resized(part, cut), mirrored)
     return augmented(image, seed, augmentation)
 
 

@@ -159,7 +159,8 @@ static void compute(void* made, TF_Context* context) {
 
 // Whether all that is used was found.
 static bool found_tensorflow(void) {
-  void* library = dlopen("libtensorflow_framework.so.2", RTLD_LAZY | RTLD_NOLOAD);
+  void* library =
+      dlopen("libtensorflow_framework.so.2", RTLD_LAZY | RTLD_NOLOAD);
   if (!library) return false;
   bool all = true;
 #define FIND(RETURNED, NAME, ARGUMENTS)                     \

@@ -21,6 +21,12 @@ struct Place {
   float weight[TAPS];
 };
 
+// The same of all places of an axis, tap by tap.
+struct Axis {
+  int32_t* from[TAPS];
+  float* weight[TAPS];
+};
+
 // A pixel and one value more, which is not looked at.
 typedef float Four __attribute__((vector_size(16)));
 
@@ -66,26 +72,52 @@ static void place_bicubic(float place, int64_t length, bool legacy,
   for (int tap = 0; tap < TAPS; ++tap) found->weight[tap] *= 1 / sum;
 }
 
+static struct Place place_of(enum Kernel kernel, int at, float scale,
+                             int64_t length) {
+  struct Place found = {{0}, {0}};
+  // The middle of the pixel.
+  const float middle = ((float)at + 0.5f) * scale - 0.5f;
+  switch (kernel) {
+    case kBilinear:
+      place_bilinear(middle, length, &found);
+      break;
+    case kBicubic:
+      place_bicubic(middle, length, false, &found);
+      break;
+    case kLegacyBicubic:
+      place_bicubic((float)at * scale, length, true, &found);
+      break;
+  }
+  return found;
+}
+
 static void place_all(enum Kernel kernel, int64_t length, int side,
-                      bool mirrored, struct Place* places) {
+                      bool mirrored, struct Axis axis) {
   const float scale = (float)length / (float)side;
   for (int at = 0; at < side; ++at) {
-    struct Place* found = &places[mirrored ? side - 1 - at : at];
-    if (kernel == kLegacyBicubic) {
-      place_bicubic((float)at * scale, length, true, found);
-      continue;
+    const struct Place place = place_of(kernel, at, scale, length);
+    const int to = mirrored ? side - 1 - at : at;
+    for (int tap = 0; tap < TAPS; ++tap) {
+      axis.from[tap][to] = place.from[tap];
+      axis.weight[tap][to] = place.weight[tap];
     }
-    // The middle of the pixel.
-    float place = ((float)at + 0.5f) * scale - 0.5f;
-    if (kernel == kBilinear)
-      place_bilinear(place, length, found);
-    else
-      place_bicubic(place, length, false, found);
   }
 }
 
-VECTORS static void mix_two_rows(const uint8_t* above, const uint8_t* below,
-                                 float share, int64_t count, float* mixed) {
+// Of memory for 2 * TAPS * side numbers of four bytes.
+static struct Axis axis_in(void* memory, int side) {
+  struct Axis axis;
+  for (int tap = 0; tap < TAPS; ++tap) {
+    axis.from[tap] = (int32_t*)memory + (int64_t)tap * side;
+    axis.weight[tap] = (float*)memory + (int64_t)(TAPS + tap) * side;
+  }
+  return axis;
+}
+
+VECTORS static void mix_two_rows(const uint8_t* restrict above,
+                                 const uint8_t* restrict below,
+                                 float share, int64_t count,
+                                 float* restrict mixed) {
   for (int64_t at = 0; at < count; ++at) {
     float upper = above[at];
     mixed[at] = upper + ((float)below[at] - upper) * share;
@@ -94,8 +126,9 @@ VECTORS static void mix_two_rows(const uint8_t* above, const uint8_t* below,
 
 VECTORS static void mix_four_rows(const uint8_t* const* rows,
                                   const float* weight, int64_t count,
-                                  float* mixed) {
-  const uint8_t *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+                                  float* restrict mixed) {
+  const uint8_t *restrict a = rows[0], *restrict b = rows[1];
+  const uint8_t *restrict c = rows[2], *restrict d = rows[3];
   const float p = weight[0], q = weight[1], r = weight[2], s = weight[3];
   for (int64_t at = 0; at < count; ++at)
     mixed[at] = (float)a[at] * p + (float)b[at] * q + (float)c[at] * r +
@@ -108,32 +141,42 @@ static inline Four four(const float* row, int32_t pixel) {
   return found;
 }
 
-static inline void put(Four value, bool last, float* to) {
-  // The next pixel covers the value too many.
-  memcpy(to, &value, last ? 3 * sizeof(float) : sizeof value);
+static inline Four two_columns(const float* row, const struct Axis* across,
+                               int at) {
+  const Four left = four(row, across->from[0][at]);
+  const Four right = four(row, across->from[1][at]);
+  return left + (right - left) * across->weight[0][at];
 }
 
-VECTORS static void mix_two_columns(const float* row, const struct Place* places,
-                            int side, float* result) {
-  for (int at = 0; at < side; ++at) {
-    const struct Place* place = &places[at];
-    Four left = four(row, place->from[0]);
-    Four mixed = left + (four(row, place->from[1]) - left) * place->weight[0];
-    put(mixed, at == side - 1, result + 3 * at);
-  }
+static inline Four four_columns(const float* row, const struct Axis* across,
+                                int at) {
+  return four(row, across->from[0][at]) * across->weight[0][at] +
+         four(row, across->from[1][at]) * across->weight[1][at] +
+         four(row, across->from[2][at]) * across->weight[2][at] +
+         four(row, across->from[3][at]) * across->weight[3][at];
 }
 
-VECTORS static void mix_four_columns(const float* row, const struct Place* places,
-                             int side, float* result) {
-  for (int at = 0; at < side; ++at) {
-    const struct Place* place = &places[at];
-    const float* weight = place->weight;
-    Four mixed = four(row, place->from[0]) * weight[0] +
-                 four(row, place->from[1]) * weight[1] +
-                 four(row, place->from[2]) * weight[2] +
-                 four(row, place->from[3]) * weight[3];
-    put(mixed, at == side - 1, result + 3 * at);
-  }
+// All columns of a row. Each pixel is written as four values, of which the
+// next one covers the last; there is none behind the last pixel.
+#define MIX_COLUMNS(MIXED)                                   \
+  const int last = side - 1;                                 \
+  for (int at = 0; at < last; ++at) {                        \
+    const Four mixed = MIXED(row, &across, at);              \
+    memcpy(result + 3 * at, &mixed, sizeof mixed);           \
+  }                                                          \
+  const Four mixed = MIXED(row, &across, last);              \
+  memcpy(result + 3 * last, &mixed, 3 * sizeof *result);
+
+VECTORS static void mix_two_columns(const float* restrict row,
+                                    const struct Axis across, int side,
+                                    float* restrict result) {
+  MIX_COLUMNS(two_columns)
+}
+
+VECTORS static void mix_four_columns(const float* restrict row,
+                                     const struct Axis across, int side,
+                                     float* restrict result) {
+  MIX_COLUMNS(four_columns)
 }
 
 VECTORS static void clip_row(float* row, int64_t count) {
@@ -143,7 +186,8 @@ VECTORS static void clip_row(float* row, int64_t count) {
 bool resample(struct Crop crop, enum Kernel kernel, bool mirrored, bool clip,
               int side, float* image) {
   const int64_t count = crop.width * 3;
-  struct Place* places = malloc(2 * (size_t)side * sizeof *places);
+  const size_t numbers = (size_t)2 * TAPS * (size_t)side;
+  int32_t* places = malloc(2 * numbers * sizeof *places);
   // A pixel is read as four values.
   float* mixed = calloc((size_t)count + 1, sizeof *mixed);
   if (!places || !mixed) {
@@ -151,25 +195,26 @@ bool resample(struct Crop crop, enum Kernel kernel, bool mirrored, bool clip,
     free(mixed);
     return false;
   }
-  const struct Place* down = places;
-  const struct Place* across = places + side;
-  place_all(kernel, crop.height, side, false, places);
-  place_all(kernel, crop.width, side, mirrored, places + side);
+  const struct Axis down = axis_in(places, side);
+  const struct Axis across = axis_in(places + numbers, side);
+  place_all(kernel, crop.height, side, false, down);
+  place_all(kernel, crop.width, side, mirrored, across);
   for (int at = 0; at < side; ++at) {
-    const struct Place* place = &down[at];
     float* result = image + (int64_t)at * side * 3;
     const uint8_t* rows[TAPS];
-    const int taps = kernel == kBilinear ? 2 : TAPS;
-    for (int tap = 0; tap < taps; ++tap)
-      rows[tap] = crop.pixels + place->from[tap] * count;
-    if (kernel == kBilinear) {
-      mix_two_rows(rows[0], rows[1], place->weight[0], count, mixed);
-      mix_two_columns(mixed, across, side, result);
-    } else {
-      mix_four_rows(rows, place->weight, count, mixed);
-      mix_four_columns(mixed, across, side, result);
+    float weights[TAPS];
+    for (int tap = 0; tap < TAPS; ++tap) {
+      rows[tap] = crop.pixels + down.from[tap][at] * count;
+      weights[tap] = down.weight[tap][at];
     }
-    if (clip && kernel != kBilinear) clip_row(result, (int64_t)side * 3);
+    if (kernel == kBilinear) {
+      mix_two_rows(rows[0], rows[1], weights[0], count, mixed);
+      mix_two_columns(mixed, across, side, result);
+      continue;
+    }
+    mix_four_rows(rows, weights, count, mixed);
+    mix_four_columns(mixed, across, side, result);
+    if (clip) clip_row(result, (int64_t)side * 3);
   }
   free(places);
   free(mixed);
