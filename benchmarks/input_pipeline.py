@@ -21,7 +21,8 @@ others, as input_stream.json.
   own settings (fast integer cosines, smooth chroma), and does nothing else;
 - decoding: `tf.image.decode_and_crop_jpeg` in tf.data does nothing else;
 - ours: `training_image`, with the arithmetic `fused` of ops; "clean" and
-  "original" by name;
+  "original" by name, which are TensorFlow's own kernels throughout;
+- ours, uncompiled: the same where no C compiler compiled `data/kernels`;
 - ours, whole: what training calls (`input_pipeline_whole`);
 - plain: the obvious tf.data chain, decode_and_crop_jpeg, tf.image.resize (no
   antialias, float32), flip;
@@ -89,26 +90,37 @@ class Task:
 _PLAIN = ("torchvision", "opencv", "grain", "DataLoader")
 TASKS = {
     "bilinear": Task(
-        "bilinear", "none", ("ours", "decoding", "plain", "original", *_PLAIN)
+        "bilinear",
+        "none",
+        ("ours", "ours, uncompiled", "decoding", "plain", "original", *_PLAIN),
     ),
     "legacy_bicubic": Task(
-        "legacy_bicubic", "none", ("ours", "original", *_PLAIN)
+        "legacy_bicubic",
+        "none",
+        ("ours", "ours, uncompiled", "original", *_PLAIN),
     ),
     "bicubic": Task("bicubic", "none", ("ours", "plain", *_PLAIN)),
     "randaugment": Task(
         "bilinear",
         "randaugment",
         (
-            *("ours", "ours, clean", "ours, original", "original"),
-            *("keras", "keras_cv", "torchvision", "grain", "DataLoader"),
+            *("ours", "ours, uncompiled", "ours, clean", "ours, original"),
+            *(
+                "original",
+                "keras",
+                "keras_cv",
+                "torchvision",
+                "grain",
+                "DataLoader",
+            ),
         ),
     ),
     "autoaugment": Task(
         "bilinear",
         "autoaugment",
         (
-            *("ours", "ours, clean", "ours, original", "original"),
-            *("torchvision", "grain", "DataLoader"),
+            *("ours", "ours, uncompiled", "ours, clean", "ours, original"),
+            *("original", "torchvision", "grain", "DataLoader"),
         ),
     ),
     "whole": Task("bilinear", "none", ()),

@@ -100,6 +100,14 @@ def _ours(job: Job, *, arithmetic: str = "fused") -> Iterator[Any]:
     )
 
 
+def _uncompiled(job: Job) -> Iterator[Any]:
+    from efficientnet_tf.data import preprocess
+
+    # As where there was no C compiler; the process is this contender's own.
+    preprocess.compiles = lambda cut: False
+    return _ours(job)
+
+
 def _tensorflow_decoding(job: Job) -> Iterator[Any]:
     import tensorflow as tf
 
@@ -280,6 +288,7 @@ CONTENDERS: dict[str, Callable[[Job], Iterator[Any]]] = {
     "limit": _limit,
     "decoding": _tensorflow_decoding,
     "ours": _ours,
+    "ours, uncompiled": _uncompiled,
     "ours, clean": partial(_ours, arithmetic="clean"),
     "ours, original": partial(_ours, arithmetic="original"),
     WHOLE: whole,

@@ -1,5 +1,7 @@
 """The ops in float32, for speed: what `clean` does, but for roundings.
 
+Where it is compiled, `data/kernels` does the same in a third of the time.
+
 It differs from `clean` in this:
 
 - Affine ops come before all other ops, whatever their order; so these change
