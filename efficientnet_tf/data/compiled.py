@@ -24,7 +24,7 @@ _RESIZES = ("bilinear", "bicubic", "legacy_bicubic")
 
 def compiles(cut: Cut) -> bool:
     """Whether `crop_to_image` can be used for images that are cut so."""
-    return cut.resize in _RESIZES and _library() is not None
+    return cut.resize in _RESIZES and load_kernel() is not None
 
 
 def crop_to_image(
@@ -44,7 +44,7 @@ def crop_to_image(
         float32 `[pixels, pixels, 3]`; within 1e-3 of what TensorFlow's own
         kernels give.
     """
-    library = _library()
+    library = load_kernel()
     if library is None:
         raise ValueError(f"{_LIBRARY} is not compiled")
     image = library.crop_to_image(
@@ -55,8 +55,12 @@ def crop_to_image(
 
 
 @functools.cache
-def _library() -> ModuleType | None:
-    """The op's module; None where it was not compiled, which is told once."""
+def load_kernel() -> ModuleType | None:
+    """Makes the op known to TensorFlow, as a process that runs a graph needs.
+
+    Returns:
+        The op's module; None where it was not compiled, which is told once.
+    """
     spec = importlib.util.find_spec(_LIBRARY)
     if spec is None or spec.origin is None:
         _tell(

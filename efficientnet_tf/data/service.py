@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import tensorflow as tf
 
 from efficientnet_tf.data.address import GRPC, check_address
+from efficientnet_tf.data.compiled import load_kernel
 from efficientnet_tf.data.kinds import RecordDataset
 from efficientnet_tf.errors import InputError
 
@@ -73,6 +74,8 @@ def serving(port: int, dispatcher: str, host: str) -> Iterator[str]:
     """
     if dispatcher:
         check_address("--dispatcher", dispatcher)
+    # Graphs of a training may have its op.
+    load_kernel()
     service = tf.data.experimental.service
     server = None
     worker_port = port
