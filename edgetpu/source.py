@@ -113,18 +113,27 @@ def default_out(path: str) -> str:
 
 def _from_file(path: str, settings: Sequence[str]) -> Source:
     model = _opened(path)
-    names = {layer.name for layer in model.layers}
+    names = _names(model)
     word = _word(model, path, settings)
     for stride in _STRIDES:
         config = _config(model, word, stride, settings)
         network = config.network()
         built = build_network(network, dtype="float32")
-        if names == {layer.name for layer in built.layers}:
+        if names == _names(built):
             return Source(config, network, model, ())
     raise InputError(
         f"{path} says that it is {model.name}, but has other layers; give a "
         "file of `python main.py export`"
     )
+
+
+def _names(model: keras.Model) -> set[str]:
+    """Those of the layers, but for what only a training drops."""
+    return {
+        layer.name
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.Dropout)
+    }
 
 
 def _word(model: keras.Model, path: str, settings: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from edgetpu import __main__ as command_line
 from edgetpu import quantize_files as module
+from edgetpu.quantize import device_model
 from edgetpu.quantize_files import file_name, quantize_files
 from edgetpu.reader import open_model
 from edgetpu.source import Source, default_out, load_source
@@ -195,6 +196,24 @@ def test_a_keras_file_keeps_where_its_stride_is(stride, tmp_path):
     path = tmp_path / "any.keras"
     build_network(resolved, dtype="float32").save(path)
     assert load_source(str(path)).network == resolved
+
+
+def test_a_keras_file_may_have_been_trained_without_dropping(tmp_path):
+    """No layer that drops is in it, as after `model.drop_path=0`."""
+    name = "efficientnet-edgetpu-S"
+    resolved = network(name, classes=3, pixels=32, dropout=0.0, drop_path=0.0)
+    model = build_network(resolved, dtype="float32")
+    assert not any("drop" in layer.name for layer in model.layers)
+    path = tmp_path / "any.keras"
+    model.save(path)
+    source = load_source(str(path))
+    # Its weights go into the network that is quantised.
+    images = np.random.default_rng(0).normal(size=(1, 32, 32, 3))
+    np.testing.assert_allclose(
+        device_model(source.network, source.model, "logits")(images),
+        model(images),
+        atol=1e-5,
+    )
 
 
 def test_command_line(keras_file, records, converts, tmp_path, capsys):
