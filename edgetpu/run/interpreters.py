@@ -17,6 +17,9 @@ from .quiet import quiet
 # Names an operator of a file that is compiled for the Edge TPU.
 COMPILED = b"edgetpu-custom-op"
 
+# At byte 4 of any .tflite file.
+_MARK = b"TFL3"
+
 # The function that makes a delegate of a library.
 _CREATE = "tflite_plugin_create_delegate"
 _LIBRARIES = {
@@ -24,6 +27,10 @@ _LIBRARIES = {
     "win32": "edgetpu.dll",
     "cygwin": "edgetpu.dll",
 }
+
+
+class LoadError(ValueError):
+    """A model, or a delegate, that LiteRT cannot load."""
 
 
 def open_interpreter(
@@ -42,13 +49,17 @@ def open_interpreter(
         threads: CPU threads; None leaves it to LiteRT.
 
     Raises:
-        ValueError: The file, or the delegate, cannot be loaded.
+        LoadError: The file, or the delegate, cannot be loaded.
     """
     content = model if isinstance(model, bytes) else _read(model)
-    compiled = COMPILED in content
-    library = delegate or (edge_tpu_library() if compiled else None)
+    name = "the model" if isinstance(model, bytes) else model
+    if content[4:8] != _MARK:
+        raise LoadError(
+            f"{name} is no TensorFlow Lite model: it has no TFL3 at byte 4; "
+            "give a .tflite file"
+        )
+    delegates = _delegates(delegate, COMPILED in content)
     try:
-        delegates = [_edge_tpu(library)] if library else None
         with quiet():
             interpreter = Interpreter(
                 model_content=content,
@@ -57,13 +68,26 @@ def open_interpreter(
             )
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        if compiled and not delegate:
-            raise ValueError(
-                "the model is compiled for the Edge TPU and does not run "
-                f"without one: {error}; else give the file that was compiled"
-            ) from error
-        raise ValueError(f"LiteRT cannot load the model: {error}") from error
+        cure = ""
+        if "Flatbuffer" in str(error):
+            cure = "; it is cut off or damaged: copy or convert it anew"
+        raise LoadError(f"LiteRT cannot load {name}: {error}{cure}") from error
     return interpreter
+
+
+def _delegates(delegate: str | None, compiled: bool) -> list | None:
+    """What runs the operator of a compiled file; None for the CPU."""
+    if delegate:
+        return [_edge_tpu(delegate)]
+    if not compiled:
+        return None
+    try:
+        return [_edge_tpu(edge_tpu_library())]
+    except LoadError as error:
+        raise LoadError(
+            "the model is compiled for the Edge TPU and does not run "
+            f"without one: {error}; else give the file that was compiled"
+        ) from error
 
 
 def edge_tpu_library() -> str:
@@ -73,7 +97,7 @@ def edge_tpu_library() -> str:
 
 def _read(path: str) -> bytes:
     if not os.path.isfile(path):
-        raise ValueError(f"{path} is no file; give a .tflite file")
+        raise LoadError(f"{path} is no file; give a .tflite file")
     with open(path, "rb") as file:
         return file.read()
 
@@ -84,19 +108,19 @@ def _edge_tpu(library: str) -> object:
         # another one.
         loaded = ctypes.CDLL(library)
     except OSError as error:
-        raise ValueError(
+        raise LoadError(
             f"delegate {library!r} cannot be loaded ({error}); "
             "install the Edge TPU runtime, libedgetpu"
         ) from error
     if not hasattr(loaded, _CREATE):
-        raise ValueError(
+        raise LoadError(
             f"delegate {library!r} is a library without {_CREATE}; give the "
             "Edge TPU runtime, libedgetpu"
         )
     try:
         return load_delegate(library)
     except (RuntimeError, ValueError) as error:
-        raise ValueError(
+        raise LoadError(
             f"delegate {library!r} does not start ({error}); is an Edge TPU "
             "attached, and not in use by another program?"
         ) from error

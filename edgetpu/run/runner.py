@@ -44,8 +44,8 @@ class Runner:
             std: See `mean`.
 
         Raises:
-            ValueError: The file, or the delegate, cannot be loaded, or the
-                model is no classifier of one square image.
+            LoadError: The file, or the delegate, cannot be loaded.
+            ValueError: The model is no classifier of one square image.
         """
         interpreter = open_interpreter(
             model, delegate=delegate, threads=threads

@@ -160,16 +160,24 @@ def test_a_picture_that_is_none_keeps_no_other_from_its_answer(folder, capsys):
     ("words", "message"),
     [
         (("run", "nothing.tflite", "a.jpg"), "nothing.tflite is no file"),
-        (("run", "{model}", "a", "--delegate=libno.so"), "libno.so"),
         (("run", "{model}", "a", "--std=0"), "--std 0"),
         (("run", "{model}", "a", "--labels=none.txt"), "none.txt"),
-        (("benchmark", "{text}"), "cannot load the model"),
+        (("benchmark", "{text}"), "labels.txt is no TensorFlow Lite model"),
+        (("run", "{empty}", "a"), "empty.tflite is no TensorFlow Lite model"),
+        (("run", "{cut}", "a"), "cut.tflite: "),
+        (("benchmark", "{cut}"), "damaged: copy or convert it anew"),
+        (("run", "{model}", "a", "--delegate=libno.so"), "run: delegate 'lib"),
         (("benchmark", "{model}", "--delegate={libc}"), "is a library without"),
     ],
 )
 def test_wrong_input_is_a_line(folder, capsys, words, message):
+    model = folder / "lite_int8.tflite"
+    (folder / "empty.tflite").touch()
+    (folder / "cut.tflite").write_bytes(model.read_bytes()[:1000])
     places = {
-        "model": folder / "lite_int8.tflite",
+        "model": model,
+        "empty": folder / "empty.tflite",
+        "cut": folder / "cut.tflite",
         "text": folder / "labels.txt",
         # A library, and no delegate.
         "libc": ctypes.util.find_library("c"),
