@@ -193,8 +193,11 @@ def _quantize(values: flags.FlagValues) -> None:
 def _verify(values: flags.FlagValues, path: str) -> None:
     from edgetpu.verify_file import verify_file, write_report
     from edgetpu.verify_tables import verified_pages
+    from efficientnet_tf.files import make_folder
 
     source = _source(values)
+    if values.out:
+        make_folder(values.out, "--out")  # Before minutes are spent.
     report = verify_file(
         source,
         source.open_data(values.data_dir, "--data_dir"),

@@ -18,6 +18,7 @@ from edgetpu.layer_errors import LayerError, layer_errors
 from edgetpu.quantize import Head
 from edgetpu.reader import read_graph
 from edgetpu.run import Runner
+from edgetpu.run.interpreters import LoadError
 from edgetpu.samples import to_uint8
 from efficientnet_tf.data.preprocess import normalize
 from efficientnet_tf.errors import InputError, RunError
@@ -210,13 +211,17 @@ class _Kept:
 def _opened(content: bytes, delegate: str | None, network: Network) -> Runner:
     try:
         runner = Runner(content, delegate=delegate, threads=os.cpu_count())
-    except ValueError as error:
+    except LoadError as error:
         reason = str(error).partition("\n")[0]
         if EDGE_TPU_OPERATOR.encode() in content or delegate:
             raise InputError(reason) from error
         raise RunError(
             f"the int8 network cannot be run ({reason}); the weights may be "
             "far too large, as after a training that went wrong"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{error}; give the file of {network.name}, with its classifier"
         ) from error
     found = (runner.pixels, runner.classes)
     if found != (network.pixels, network.classes):

@@ -125,6 +125,12 @@ def test_a_file_of_another_network_is_refused(lite, dataset, coral):
         _verified(lite, _examples(dataset), path.read_bytes())
 
 
+def test_a_file_that_is_no_classifier_is_refused(lite, dataset, coral):
+    content = (coral / "dense_256-a3db31.tflite").read_bytes()
+    with pytest.raises(InputError, match=r"\[1, 256\].*of efficientnet-lite0"):
+        _verified(lite, _examples(dataset), content)
+
+
 def test_each_layer_has_its_signal_to_noise(converted, dataset):
     b0 = converted("efficientnet-b0")
     found = _verified(b0, _examples(dataset), layer_images=4)

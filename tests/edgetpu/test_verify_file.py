@@ -127,6 +127,14 @@ def test_wrong_input_is_a_line(
     assert message in said.err.splitlines()[-1]
 
 
+@pytest.mark.usefixtures("source")
+def test_a_folder_that_cannot_be_is_told_first(file, capsys):
+    code, said = _ran(capsys, file, "--model=run", f"--out={file}")
+    assert code == 2
+    assert "--out" in said.err
+    assert "comparing" not in said.err
+
+
 def test_no_images_are_refused(source, dataset, file):
     with pytest.raises(InputError, match="verify_images 0"):
         module.verify_file(source, dataset, str(file), images=0)
