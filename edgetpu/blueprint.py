@@ -115,6 +115,11 @@ def open_or_draw(word: str) -> Model:
         from edgetpu.reader import open_model
 
         return open_model(word)
+    if word.endswith(".tflite"):
+        raise InputError(
+            f"{word} cannot be read: there is no such file; give a .tflite "
+            "file, or the name of a network"
+        )
     if word not in variants():
         raise InputError(
             f"{word} cannot be read: there is no such file, and no such "

@@ -97,6 +97,12 @@ def load_source(
                 "holds one set of weights"
             )
         return _from_file(path, settings)
+    if ModelDir(path).config() is None:
+        raise InputError(
+            f"--model {path} holds no run, having no config.json; give a model "
+            "directory of `python main.py train` or `import`, or a .keras file "
+            "of `python main.py export`"
+        )
     config = override(run_config(path), settings)
     trained = load_trained(
         path, config, checkpoint=checkpoint or config.export.checkpoint

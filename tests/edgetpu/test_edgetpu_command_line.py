@@ -122,6 +122,7 @@ def test_command_line_of_a_failing_compiler(run_dir, stand_in, capfd):
         (["forecast", "a.tflite", "b.tflite"], "unexpected 'b.tflite'"),
         (["show", "a.tflite", "--out=x"], "show knows no --out"),
         (["show", "/no/a.tflite"], "/no/a.tflite cannot be read"),
+        (["forecast", "/no/a.tflite"], "no such file; give a .tflite"),
         (["forecast", "a", "--require=half"], "flag --require=half"),
     ],
 )

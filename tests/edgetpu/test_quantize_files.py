@@ -323,7 +323,8 @@ def test_mistakes(keras_file, tmp_path, capsys):
         ([model, "--calibration=/no/data"], "/no/data"),
         ([model, f"--calibration={empty}"], str(empty)),
         ([model, "--set=data.crop=middle"], "data.crop"),
-        ([f"--model={tmp_path}"], "holds no run"),
+        ([f"--model={tmp_path}"], f"--model {tmp_path} holds no run"),
+        ([f"--model={tmp_path}/x_int8.tflite"], "give a model directory of"),
     ):
         code = command_line.main(["quantize", f"--out={out}", *arguments])
         shown = capsys.readouterr()
