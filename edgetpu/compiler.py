@@ -122,7 +122,7 @@ def compile_models(
         code, output = _run(command, folder, limit)
         if code:
             raise CompileError(
-                f"{COMPILER} failed with exit code {code}",
+                f"{COMPILER} {_end(code)}",
                 output,
                 explained(output),
             )
@@ -135,6 +135,13 @@ def compile_models(
             attempts=parse_attempts(output),
             output=output,
         )
+
+
+def _end(code: int) -> str:
+    """What an exit code other than 0 says; below 0 it is a signal's."""
+    if code > 0:
+        return f"failed with exit code {code}"
+    return f"crashed, or was killed: it ended by {signal.Signals(-code).name}"
 
 
 def _operators(models: Mapping[str, bytes]) -> int:

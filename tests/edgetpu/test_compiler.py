@@ -488,6 +488,12 @@ def test_failure_keeps_the_compilers_words(stand_in, compiled_file, model):
     assert str(caught.value).endswith("Model not quantized")
 
 
+def test_a_crash_has_the_name_of_its_signal(stand_in, model):
+    program = stand_in(prints="Starting\n", then="kill -SEGV $$")
+    with pytest.raises(CompileError, match="SIGSEGV\nStarting"):
+        compiled(program, model)
+
+
 def test_standard_error_is_kept_too(stand_in, model):
     program = stand_in(then="echo 'ERROR: oh no' >&2; exit 3")
     with pytest.raises(CompileError, match="ERROR: oh no"):
