@@ -104,6 +104,7 @@ def export(
         output=port(model.main, model.main.outputs),
         operators=model.main.counts(),
         calibration_images=calibrated,
+        calibration_range=trained.config.export.calibration_range,
         comparison=verified.comparison,
         worst=verified.worst,
         layers=verified.layers,

@@ -84,8 +84,8 @@ FILE, a .tflite that was quantised from it. PATH is as for quantize; DATA is as
 You are told how often both name the same class, the top-1 of each, how far
 FILE's probabilities are from the float network's (Kullback-Leibler divergence,
 in nats), the layers that lose most of the signal, and the images that differ
-most. Signal-to-noise of a layer is of what it gives, and "lost" is how far that
-is below what it was given.
+most. Signal-to-noise of a layer is of what it gives, of 16 images the median,
+and "lost" is how far that is below what it was given.
 
 FILE runs by LiteRT on this CPU; a compiled one on an Edge TPU, without its
 layers. With --out: verify.json, and worst.png with the worst images. Ends with

@@ -11,6 +11,7 @@ from edgetpu.layer_errors import LayerError
 from edgetpu.verify import Comparison, JudgedImage
 from efficientnet_tf.data.cut import CropRule, ResizeKernel
 from efficientnet_tf.networks.stages import NormalizationName
+from efficientnet_tf.training.config import CalibrationRange
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class ExportReport:
         operators: How often each operator occurs.
         calibration_images: Training images that set the int8 ranges, an all-0
             and an all-255 image not counted.
+        calibration_range: How they did.
         comparison: What int8 costs on validation images.
         worst: The images on which int8 and float differ most.
         layers: What each operator of the int8 file loses.
@@ -72,6 +74,7 @@ class ExportReport:
     output: Port
     operators: dict[str, int]
     calibration_images: int
+    calibration_range: CalibrationRange
     comparison: Comparison
     worst: tuple[JudgedImage, ...]
     layers: tuple[LayerError, ...]

@@ -90,7 +90,8 @@ def _summary(report: ExportReport, found: Forecast) -> str:
     what = (
         f"{report.pixels} x {report.pixels} pixels, {report.classes} classes, "
         f"step {report.step:,}; calibrated with {report.calibration_images} "
-        f"training images of {report.dataset}, compared on {compared.images} "
+        f"training images of {report.dataset}, ranges by "
+        f"{report.calibration_range}, compared on {compared.images} "
         "validation images. Accuracy was measured on a CPU, by LiteRT."
     )
     return paragraph(what) + tiles(figures)
@@ -195,9 +196,10 @@ def _layers(verified: Verification) -> str:
         "Error by layer",
         paragraph(
             "Of what each operator gives, against the float network on the "
-            f"same images. Eight bits hold some {EIGHT_BITS_DB:.0f} dB; 20 dB "
-            "are an error of a tenth. A layer's loss is against the noisiest "
-            "of its inputs: where it is large, that layer costs."
+            "same images, the median image's. Eight bits hold some "
+            f"{EIGHT_BITS_DB:.0f} dB; 20 dB are an error of a tenth. A layer's "
+            "loss is against the noisiest of its inputs: where it is large, "
+            "that layer costs."
         ),
         f'<div class="charts">{chart}</div><h3>Layers that lose most</h3>',
         table(columns, rows, numbers=frozenset(columns[2:])),

@@ -72,6 +72,7 @@ def test_without_a_compiler(lite, dataset, tmp_path):
     assert written["normalization"] == "centered127"
     assert (written["step"], written["dataset"]) == (12, dataset.name)
     assert written["calibration_images"] == 24
+    assert written["calibration_range"] == "image_percentile"
     assert written["comparison"]["images"] == 10
     assert written["comparison"]["int8_top1"] > 0.7
     assert written["problems"] == []

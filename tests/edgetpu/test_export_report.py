@@ -85,6 +85,7 @@ def report(found, verified) -> ExportReport:
         output=Port("uint8", (1, 3), 1 / 256, 0),
         operators={name: names.count(name) for name in names},
         calibration_images=5,
+        calibration_range="mse",
         comparison=verified.comparison,
         worst=verified.worst,
         layers=verified.layers,
@@ -109,8 +110,8 @@ def test_the_page_says_what_was_found(report, found, verified):
     text = export_page(report, found, verified, LABELS)
     for words in (
         "50.00%", "25.00%", "75.00%", "0.0100", ">3.00<", "66 of 66",
-        "step 7", "5 training images of fish", "stem_conv", "exact",
-        f"{found.latency.milliseconds:.1f}", "38 CONV_2D",
+        "step 7", "5 training images of fish, ranges by mse,", "stem_conv",
+        "exact", f"{found.latency.milliseconds:.1f}", "38 CONV_2D",
     ):  # fmt: skip
         assert words in text, words
 
