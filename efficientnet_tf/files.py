@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from efficientnet_tf.errors import InputError
+from efficientnet_tf.errors import InputError, RunError
 
 
 def write_text(path: str, text: str) -> None:
@@ -18,12 +18,24 @@ def write_text(path: str, text: str) -> None:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Writes a file that is there whole or not at all."""
-    with (
-        replacing(path) as temporary,
-        tf.io.gfile.GFile(temporary, "wb") as file,
-    ):
-        file.write(content)
+    """Writes a file that is there whole or not at all.
+
+    Raises:
+        RunError: There is no room for it.
+    """
+    try:
+        with (
+            replacing(path) as temporary,
+            tf.io.gfile.GFile(temporary, "wb") as file,
+        ):
+            file.write(content)
+    except tf.errors.ResourceExhaustedError as error:
+        # TensorFlow's own words are of the hidden file.
+        reason = error.message.rpartition("; ")[-1]
+        raise RunError(
+            f"{path} cannot be written: {reason}; make room, or give another "
+            "folder"
+        ) from error
 
 
 def make_folder(path: str, flag: str) -> None:

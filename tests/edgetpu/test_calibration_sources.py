@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import warnings
 import zipfile
@@ -198,14 +199,16 @@ def test_a_full_disk_leaves_nothing(quantise, folder, tmp_path, monkeypatch):
             super().write(content[: len(content) // 2])
             if len(content) > 1000:
                 raise tf.errors.ResourceExhaustedError(
-                    None, None, "No space left on device"
+                    None, None, f"{self.name}; No space left on device"
                 )
 
     monkeypatch.setattr(tf.io.gfile, "GFile", Full)
     code, shown, _ = quantise(folder)
     assert code == 1
     last = shown.err.splitlines()[-1]
-    assert last == "edgetpu: No space left on device"
+    (said,) = re.findall(r"edgetpu: (.*) cannot be written: (.*)", last)
+    assert said[0].startswith(f"{tmp_path / 'out'}/efficientnet-lite0_int8")
+    assert said[1].startswith("No space left on device; make room")
     assert os.listdir(tmp_path / "out") == []
 
 
