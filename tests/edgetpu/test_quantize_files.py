@@ -20,6 +20,7 @@ from efficientnet_tf.errors import InputError
 from efficientnet_tf.modeling.build import build_network
 from efficientnet_tf.networks import families, network
 from efficientnet_tf.networks.stages import Family, Stage, Variant
+from efficientnet_tf.training.model_dir import ModelDir
 
 NAME = "efficientnet-lite0"
 SMALL = "small"
@@ -247,7 +248,7 @@ def test_command_line_of_a_run(lite, records, converts, tmp_path, monkeypatch):
         seen.update(path=path, checkpoint=checkpoint)
         return dataclasses.replace(lite.trained, config=config)
 
-    monkeypatch.setattr(source_module, "run_config", lambda _: config)
+    monkeypatch.setattr(ModelDir, "config", lambda _: config)
     monkeypatch.setattr(source_module, "load_trained", load_trained)
     run = tmp_path / "run"
     code = command_line.main(
