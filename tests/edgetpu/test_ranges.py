@@ -246,6 +246,15 @@ def test_histograms_are_of_the_values_that_run_through(calibrated, monkeypatch):
         assert far.max() <= 0.001 * len(values) + 1
 
 
+def test_ends_of_an_image_hold_zero(float_model):
+    """As every range of int8 does, whatever the signs of the values."""
+    images = [np.full((1, 8, 8, 3), x, np.float32) for x in (5, -3)]
+    ranges = {0: (-3.0, 5.0), 1: (0.0, 5.0)}
+    taken, given = histograms(float_model, ranges, images).values()
+    assert (taken.lows.tolist(), taken.highs.tolist()) == ([0, -3], [5, 0])
+    assert (given.lows.tolist(), given.highs.tolist()) == ([0, 0], [5, 0])
+
+
 @pytest.mark.parametrize(
     "method", [pytest.param("percentile", marks=pytest.mark.slow), "mse"]
 )
