@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from absl import flags
 
+from edgetpu.verify_tables import MIN_AGREEMENT
+
 
 def define_flags() -> flags.FlagValues:
     """All flags of all verbs."""
@@ -190,7 +192,7 @@ def _define_verify_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_float(
         "min_agreement",
-        0.97,
+        MIN_AGREEMENT,
         "End with 1 where int8 and float name the same class for less than "
         "this share of the images.",
         lower_bound=0.0,

@@ -14,13 +14,23 @@ if TYPE_CHECKING:
     from edgetpu.verify import Comparison
     from edgetpu.verify_file import VerifyReport
 
+# Share of the images for which float and int8 are to name the same class.
+MIN_AGREEMENT = 0.97
+
+_FEW = (
+    "few: quantise by another --calibration_range (image_percentile is that of "
+    "new runs), and look at the layers that lose most"
+)
+
 _LAYERS_SHOWN = 10
 _IMAGES_SHOWN = 8
 
 
 def comparison_rows(found: Comparison) -> Rows:
-    """What int8 costs."""
-    rows = []
+    """What int8 costs, and what may mend it where it is much."""
+    rows, notes = [], []
+    if found.agreement < MIN_AGREEMENT:
+        notes.append(("", _FEW))
     if found.float_top1 is not None and found.int8_top1 is not None:
         rows += [
             ("top-1 float", f"{found.float_top1:.2%}"),
@@ -29,6 +39,7 @@ def comparison_rows(found: Comparison) -> Rows:
     return [
         *rows,
         ("same class", f"{found.agreement:.2%} of {found.images:,} images"),
+        *notes,
         (
             "divergence",
             f"{found.kl_mean:.4f} nats in the mean, {found.kl_p99:.4f} for 99 "
