@@ -102,7 +102,7 @@ def training_image(
     else:
         part = _decoded(encoded, window)
     if augmentation.policy == "none":
-        image = _mirrored(part, mirrored, cut)
+        image = _unchanged(part, mirrored, cut)
     elif augmentation.arithmetic == "fused":
         image = _changed(part, mirrored, drawn_ops(seed, augmentation), cut)
         return beyond_ops(image, seed, augmentation)
@@ -202,8 +202,8 @@ def _decoded_small(
     )
 
 
-def _mirrored(part: tf.Tensor, mirrored: tf.Tensor, cut: Cut) -> tf.Tensor:
-    """A crop at its size, mirrored or not."""
+def _unchanged(part: tf.Tensor, mirrored: tf.Tensor, cut: Cut) -> tf.Tensor:
+    """A crop at the image's size, mirrored if so drawn."""
     if compiles(cut):
         return crop_to_image(part, mirrored, NO_OPS, cut, clip=False)
     return _flipped(_resized(part, cut), mirrored)
