@@ -78,7 +78,13 @@ TEST = [
     "pytest-xdist>=3.6,<4",
     "trustme>=1.2,<2",
 ]
-DEV = [*TEST, "mypy>=1.13,<3", "pre-commit>=4,<5", "ruff>=0.9,<1"]
+DEV = [
+    *TEST,
+    "clang-format>=23,<24",
+    "mypy>=1.13,<3",
+    "pre-commit>=4,<5",
+    "ruff>=0.9,<1",
+]
 # The peers of benchmarks/train_step.py and of input_pipeline.py. tf_keras asks
 # for plain `tensorflow`.
 BENCH = [

@@ -48,9 +48,9 @@ VECTORS static void brightness(float* values, int64_t count, float share) {
 VECTORS static void color(float* values, int64_t count, float share) {
   for (int64_t at = 0; at < count; at += 3) {
     float* pixel = values + at;
-    const float grey = (pixel[0] * kGreys[0] + pixel[1] * kGreys[1] +
-                        pixel[2] * kGreys[2]) *
-                       (1 - share);
+    const float grey =
+        (pixel[0] * kGreys[0] + pixel[1] * kGreys[1] + pixel[2] * kGreys[2]) *
+        (1 - share);
     for (int channel = 0; channel < 3; ++channel)
       pixel[channel] = clipped(pixel[channel] * share + grey);
   }

@@ -68,8 +68,7 @@ static const char* const kInputSpecs[kInputs] = {
     "crop: uint8", "mirrored: bool", "ops: int32", "arguments: float",
     "centres: float"};
 
-static const char* const kResizes[] = {"bilinear", "bicubic",
-                                       "legacy_bicubic"};
+static const char* const kResizes[] = {"bilinear", "bicubic", "legacy_bicubic"};
 
 struct Settings {
   int64_t pixels;
@@ -143,9 +142,9 @@ static void compute(void* made, TF_Context* context) {
   }
   if (TF_GetCode(status) == TF_OK) {
     const int64_t side = settings->pixels, shape[] = {side, side, 3};
-    output = TF_AllocateOutput(context, 0, TF_FLOAT, shape, 3,
-                               (size_t)(side * side * 3) * sizeof(float),
-                               status);
+    output =
+        TF_AllocateOutput(context, 0, TF_FLOAT, shape, 3,
+                          (size_t)(side * side * 3) * sizeof(float), status);
   }
   if (TF_GetCode(status) == TF_OK &&
       !make_image(settings, inputs, TF_TensorData(output)))
@@ -163,8 +162,8 @@ static bool found_tensorflow(void) {
       dlopen("libtensorflow_framework.so.2", RTLD_LAZY | RTLD_NOLOAD);
   if (!library) return false;
   bool all = true;
-#define FIND(RETURNED, NAME, ARGUMENTS)                     \
-  *(void**)&NAME = dlsym(library, #NAME);                   \
+#define FIND(RETURNED, NAME, ARGUMENTS)   \
+  *(void**)&NAME = dlsym(library, #NAME); \
   all = all && NAME;
   FUNCTIONS(FIND)
   return all;

@@ -7,9 +7,22 @@
 
 // The ops, in the order of `efficientnet_tf.data.augmentation.ops.OPS`.
 enum Op {
-  kAutoContrast, kEqualize, kInvert, kRotate, kPosterize, kSolarize, kColor,
-  kContrast, kBrightness, kSharpness, kShearX, kShearY, kTranslateX,
-  kTranslateY, kCutout, kSolarizeAdd,
+  kAutoContrast,
+  kEqualize,
+  kInvert,
+  kRotate,
+  kPosterize,
+  kSolarize,
+  kColor,
+  kContrast,
+  kBrightness,
+  kSharpness,
+  kShearX,
+  kShearY,
+  kTranslateX,
+  kTranslateY,
+  kCutout,
+  kSolarizeAdd,
 };
 
 enum Kernel { kBilinear, kBicubic, kLegacyBicubic };
@@ -49,8 +62,8 @@ static inline float clipped(float value) {
 // Each returns false where there is no memory.
 bool resample(struct Crop crop, enum Kernel kernel, bool mirrored, bool clip,
               int side, float* image);
-bool move_pixels(struct Crop crop, enum Kernel kernel, bool mirrored,
-                 bool clip, struct Drawn drawn, int side, float* image);
+bool move_pixels(struct Crop crop, enum Kernel kernel, bool mirrored, bool clip,
+                 struct Drawn drawn, int side, float* image);
 bool change_colours(struct Drawn drawn, int side, float* image);
 
 #endif  // EFFICIENTNET_TF_IMAGE_H_

@@ -20,8 +20,8 @@ static struct Map map_of(enum Op op, double amount, double centre) {
   const double c = cos(amount * kRadian), s = sin(amount * kRadian);
   switch (op) {
     case kRotate:
-      map = (struct Map){{{c, -s, centre * (1 - c + s)},
-                          {s, c, centre * (1 - c - s)}}};
+      map = (struct Map){
+          {{c, -s, centre * (1 - c + s)}, {s, c, centre * (1 - c - s)}}};
       break;
     case kShearX:
       map.to[0][1] = amount;
@@ -56,16 +56,16 @@ static struct Map joined(struct Map left, struct Map right) {
 static struct Map composed(struct Drawn drawn, int side) {
   struct Map whole = {{{1, 0, 0}, {0, 1, 0}}};
   for (int64_t layer = 0; layer < drawn.layers; ++layer)
-    whole = joined(whole, map_of(drawn.ops[layer], drawn.arguments[layer],
-                                 side / 2.0));
+    whole = joined(
+        whole, map_of(drawn.ops[layer], drawn.arguments[layer], side / 2.0));
   return whole;
 }
 
 // From a square image to the picture that it is resized from.
 static struct Map into(int64_t height, int64_t width, bool mirrored, int side) {
   const double x = (double)width / side, y = (double)height / side;
-  struct Map map = {{{mirrored ? -x : x, 0, mirrored ? x * side : 0},
-                     {0, y, 0}}};
+  struct Map map = {
+      {{mirrored ? -x : x, 0, mirrored ? x * side : 0}, {0, y, 0}}};
   return map;
 }
 
@@ -80,27 +80,28 @@ VECTORS static void number_row(float by_column, float at_row, float offset,
   }
 }
 
-// Calls SAMPLE(place) with where each pixel comes from, or paints it grey.
-#define SAMPLED(HEIGHT, WIDTH, COPY)                                       \
-  for (int row = 0; row < side; ++row) {                                   \
-    const float middle = (float)row + 0.5f;                                \
-    number_row((float)map.to[0][0], (float)map.to[0][1] * middle,          \
-               (float)map.to[0][2] + 1, (float)((WIDTH) + 1), side, xs);   \
-    number_row((float)map.to[1][0], (float)map.to[1][1] * middle,          \
-               (float)map.to[1][2] + 1, (float)((HEIGHT) + 1), side, ys);  \
-    for (int at = 0; at < side; ++at, image += 3) {                        \
-      const int64_t x = xs[at] - 1, y = ys[at] - 1;                        \
-      if (x < 0 || y < 0 || x >= (WIDTH) || y >= (HEIGHT)) {               \
-        image[0] = image[1] = image[2] = GREY;                             \
-        continue;                                                          \
-      }                                                                    \
-      const int64_t place = (y * (WIDTH) + x) * 3;                         \
-      COPY                                                                 \
-    }                                                                      \
+// Makes each pixel of an image by COPY from `place`, or paints it grey where
+// the map leads out of the source.
+#define SAMPLED(HEIGHT, WIDTH, COPY)                                      \
+  for (int row = 0; row < side; ++row) {                                  \
+    const float middle = (float)row + 0.5f;                               \
+    number_row((float)map.to[0][0], (float)map.to[0][1] * middle,         \
+               (float)map.to[0][2] + 1, (float)((WIDTH) + 1), side, xs);  \
+    number_row((float)map.to[1][0], (float)map.to[1][1] * middle,         \
+               (float)map.to[1][2] + 1, (float)((HEIGHT) + 1), side, ys); \
+    for (int at = 0; at < side; ++at, image += 3) {                       \
+      const int64_t x = xs[at] - 1, y = ys[at] - 1;                       \
+      if (x < 0 || y < 0 || x >= (WIDTH) || y >= (HEIGHT)) {              \
+        image[0] = image[1] = image[2] = GREY;                            \
+        continue;                                                         \
+      }                                                                   \
+      const int64_t place = (y * (WIDTH) + x) * 3;                        \
+      COPY                                                                \
+    }                                                                     \
   }
 
-static void sample_crop(struct Crop crop, struct Map map, int side,
-                        int32_t* xs, int32_t* ys, float* image) {
+static void sample_crop(struct Crop crop, struct Map map, int side, int32_t* xs,
+                        int32_t* ys, float* image) {
   SAMPLED(crop.height, crop.width, {
     image[0] = crop.pixels[place];
     image[1] = crop.pixels[place + 1];
@@ -113,8 +114,8 @@ static void sample_image(const float* source, struct Map map, int side,
   SAMPLED(side, side, memcpy(image, source + place, 3 * sizeof *image);)
 }
 
-static bool turn(struct Crop crop, enum Kernel kernel, bool mirrored,
-                 bool clip, struct Drawn drawn, int side, float* image) {
+static bool turn(struct Crop crop, enum Kernel kernel, bool mirrored, bool clip,
+                 struct Drawn drawn, int side, float* image) {
   const struct Map whole = composed(drawn, side);
   int32_t* xs = malloc(2 * (size_t)side * sizeof *xs);
   if (!xs) return false;
@@ -167,8 +168,8 @@ static void shift(int64_t left, int64_t up, int side, float* image) {
   }
 }
 
-bool move_pixels(struct Crop crop, enum Kernel kernel, bool mirrored,
-                 bool clip, struct Drawn drawn, int side, float* image) {
+bool move_pixels(struct Crop crop, enum Kernel kernel, bool mirrored, bool clip,
+                 struct Drawn drawn, int side, float* image) {
   bool turned = false;
   float left = 0, up = 0;
   for (int64_t layer = 0; layer < drawn.layers; ++layer) {

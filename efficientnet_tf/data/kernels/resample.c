@@ -58,9 +58,9 @@ static void place_bicubic(float place, int64_t length, bool legacy,
   const float a = legacy ? -0.75f : -0.5f;
   int64_t first = (int64_t)floorf(place);
   int step = (int)lrintf((place - (float)first) * STEPS);
-  const float weights[TAPS] = {
-      cubic(a, step, false), cubic(a, step, true), cubic(a, STEPS - step, true),
-      cubic(a, STEPS - step, false)};
+  const float weights[TAPS] = {cubic(a, step, false), cubic(a, step, true),
+                               cubic(a, STEPS - step, true),
+                               cubic(a, STEPS - step, false)};
   float sum = 0;
   for (int tap = 0; tap < TAPS; ++tap) {
     found->from[tap] = bounded(first - 1 + tap, length);
@@ -115,9 +115,8 @@ static struct Axis axis_in(void* memory, int side) {
 }
 
 VECTORS static void mix_two_rows(const uint8_t* restrict above,
-                                 const uint8_t* restrict below,
-                                 float share, int64_t count,
-                                 float* restrict mixed) {
+                                 const uint8_t* restrict below, float share,
+                                 int64_t count, float* restrict mixed) {
   for (int64_t at = 0; at < count; ++at) {
     float upper = above[at];
     mixed[at] = upper + ((float)below[at] - upper) * share;
@@ -127,8 +126,8 @@ VECTORS static void mix_two_rows(const uint8_t* restrict above,
 VECTORS static void mix_four_rows(const uint8_t* const* rows,
                                   const float* weight, int64_t count,
                                   float* restrict mixed) {
-  const uint8_t *restrict a = rows[0], *restrict b = rows[1];
-  const uint8_t *restrict c = rows[2], *restrict d = rows[3];
+  const uint8_t* restrict a = rows[0], * restrict b = rows[1];
+  const uint8_t* restrict c = rows[2], * restrict d = rows[3];
   const float p = weight[0], q = weight[1], r = weight[2], s = weight[3];
   for (int64_t at = 0; at < count; ++at)
     mixed[at] = (float)a[at] * p + (float)b[at] * q + (float)c[at] * r +
@@ -158,25 +157,25 @@ static inline Four four_columns(const float* row, const struct Axis* across,
 
 // All columns of a row. Each pixel is written as four values, of which the
 // next one covers the last; there is none behind the last pixel.
-#define MIX_COLUMNS(MIXED)                                   \
-  const int last = side - 1;                                 \
-  for (int at = 0; at < last; ++at) {                        \
-    const Four mixed = MIXED(row, &across, at);              \
-    memcpy(result + 3 * at, &mixed, sizeof mixed);           \
-  }                                                          \
-  const Four mixed = MIXED(row, &across, last);              \
-  memcpy(result + 3 * last, &mixed, 3 * sizeof *result);
+#define MIX_COLUMNS(MIXED)                         \
+  const int last = side - 1;                       \
+  for (int at = 0; at < last; ++at) {              \
+    const Four mixed = MIXED(row, &across, at);    \
+    memcpy(result + 3 * at, &mixed, sizeof mixed); \
+  }                                                \
+  const Four mixed = MIXED(row, &across, last);    \
+  memcpy(result + 3 * last, &mixed, 3 * sizeof *result)
 
 VECTORS static void mix_two_columns(const float* restrict row,
                                     const struct Axis across, int side,
                                     float* restrict result) {
-  MIX_COLUMNS(two_columns)
+  MIX_COLUMNS(two_columns);
 }
 
 VECTORS static void mix_four_columns(const float* restrict row,
                                      const struct Axis across, int side,
                                      float* restrict result) {
-  MIX_COLUMNS(four_columns)
+  MIX_COLUMNS(four_columns);
 }
 
 VECTORS static void clip_row(float* row, int64_t count) {
