@@ -30,7 +30,9 @@ def metadata(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What setup.py hands to setuptools."""
     given: dict[str, Any] = {}
     setuptools = SimpleNamespace(
-        setup=given.update, find_packages=lambda include: include
+        setup=given.update,
+        find_packages=lambda include: include,
+        Extension=lambda name, **options: SimpleNamespace(name=name, **options),
     )
     monkeypatch.setitem(sys.modules, "setuptools", setuptools)
     runpy.run_path(str(ROOT / "setup.py"))
@@ -57,7 +59,16 @@ def test_metadata(metadata: dict[str, Any]) -> None:
     assert set(metadata["extras_require"]) == set(EXTRAS)
     for package, files in metadata["package_data"].items():
         for file in files:
-            assert (ROOT / package / file).is_file()
+            assert list((ROOT / package).glob(file))
+
+
+def test_every_file_of_the_kernel_is_compiled(metadata: dict[str, Any]) -> None:
+    (kernel,) = metadata["ext_modules"]
+    folder = ROOT / "efficientnet_tf" / "data" / "kernels"
+    there = {str(file.relative_to(ROOT)) for file in folder.iterdir()}
+    assert {*kernel.sources, *kernel.depends} == there
+    # Who has no C compiler installs the rest.
+    assert kernel.optional
 
 
 @pytest.mark.parametrize(
