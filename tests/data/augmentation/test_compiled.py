@@ -178,6 +178,35 @@ def close(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 @needs_kernel
+@pytest.mark.parametrize("pixels", [-47, -7, -1, 0, 2, 13, 47])
+def test_translations_move_by_whole_pixels(pixels):
+    """As NumPy does, left and up together."""
+    part = crop(PIXELS, PIXELS)
+    up = 5
+    expected = np.full(part.shape, 128, np.float32)
+    left = slice(max(pixels, 0), PIXELS + min(pixels, 0))
+    to = slice(max(-pixels, 0), PIXELS - max(pixels, 0))
+    expected[: PIXELS - up, to] = part[up:, left]
+    steps = drawn(("TranslateX", pixels), ("TranslateY", up + 0.4))
+    np.testing.assert_array_equal(ours(part, steps), expected)
+    # And down, which is the other order of rows.
+    expected = np.full(part.shape, 128, np.float32)
+    expected[up:, to] = part[: PIXELS - up, left]
+    steps = drawn(("TranslateX", pixels), ("TranslateY", -up))
+    np.testing.assert_array_equal(ours(part, steps), expected)
+
+
+@needs_kernel
+def test_a_channel_of_two_levels_is_stretched_and_one_of_one_is_not():
+    part = crop(PIXELS, PIXELS)
+    part[..., 0] = 77 + (part[..., 0] > 128)
+    part[..., 1] = 77
+    found = ours(part, drawn(("AutoContrast", 0.0)))
+    assert set(np.unique(found[..., 0])) == {0.0, 255.0}
+    assert set(np.unique(found[..., 1])) == {77.0}
+
+
+@needs_kernel
 def test_far_beyond_the_image_all_is_grey():
     part = crop(*CROPS[0])
     for op in ("TranslateX", "TranslateY"):
