@@ -63,9 +63,7 @@ def load_kernel() -> ModuleType | None:
     """
     spec = importlib.util.find_spec(_LIBRARY)
     if spec is None or spec.origin is None:
-        _tell(
-            "was not compiled, for want of a C compiler, as this was installed"
-        )
+        _tell("was not compiled as this was installed")
         return None
     try:
         library: ModuleType = tf.load_op_library(spec.origin)
@@ -81,6 +79,6 @@ def load_kernel() -> ModuleType | None:
 def _tell(why: str) -> None:
     print(
         f"the image kernel {why}: images are prepared by TensorFlow's own, "
-        "which take longer; install a C compiler, and this package anew",
+        "which take longer; install this package anew where a C compiler is",
         file=sys.stderr,
     )
